@@ -1,0 +1,44 @@
+// The steps of `npm run check`, which are also the first steps of `npm test`: format, lint, types, dead code, tests.
+
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Step } from './steps.ts';
+
+const toolTimeoutMs = 120_000;
+const mochaTimeoutMs = 300_000;
+const root = join(import.meta.dirname, '..');
+
+/** Slowest first, so that two at a time end together. */
+export function checkSteps(env: Readonly<Record<string, string>> = {}): readonly Step[] {
+  const steps: (Step | undefined)[] = [
+    mochaStep('unit tests', env, ['src/**/*.test.ts', 'test/*.test.ts', 'scripts/*.test.ts']),
+    { name: 'types (tsc)', command: ['tsc', '-p', '.'], timeoutMs: toolTimeoutMs },
+    {
+      name: 'promises (oxlint)',
+      command: ['oxlint', '--type-aware', '--deny-warnings'],
+      timeoutMs: toolTimeoutMs,
+    },
+    {
+      name: 'format and lint (biome)',
+      command: ['biome', 'check', '--error-on-warnings', '.'],
+      timeoutMs: toolTimeoutMs,
+    },
+    { name: 'dead code (knip)', command: ['knip', '--no-progress'], timeoutMs: toolTimeoutMs },
+    mochaStep('conformance and security', env, [
+      'test/conformance/**/*.test.ts',
+      'test/security/**/*.test.ts',
+    ]),
+  ];
+  return steps.filter((step) => step !== undefined);
+}
+
+/** A mocha run over the patterns that match something; undefined where none does. */
+function mochaStep(
+  name: string,
+  env: Readonly<Record<string, string>>,
+  patterns: readonly string[],
+): Step | undefined {
+  const existing = patterns.filter((pattern) => globSync(pattern, { cwd: root }).length > 0);
+  if (existing.length === 0) return undefined;
+  return { name, command: ['mocha', ...existing], timeoutMs: mochaTimeoutMs, mocha: true, env };
+}

@@ -1,0 +1,154 @@
+// Runs the tools of check and test as child processes, a few at a time, and counts the tests they report.
+// Every step has a time limit, runs in a process group of its own, and leaves no process behind.
+
+import { spawn } from 'node:child_process';
+import { delimiter, join } from 'node:path';
+
+export interface Step {
+  readonly name: string;
+  /** The command and its arguments; tools of `node_modules/.bin` are found by name. */
+  readonly command: readonly [string, ...string[]];
+  readonly timeoutMs: number;
+  /** A mocha run, whose counts are added up; its silence about them is a failure. */
+  readonly mocha?: true;
+  /** Shown while it runs rather than only when it failed. */
+  readonly live?: true;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+export interface StepResult {
+  readonly step: Step;
+  readonly ok: boolean;
+  readonly seconds: number;
+  readonly counts: Counts;
+}
+
+const root = join(import.meta.dirname, '..');
+/** What a child may print before its oldest output is dropped, characters. */
+const maxOutputChars = 2_000_000;
+/** Between asking a process group to end and making it end, milliseconds. */
+const killGraceMs = 10_000;
+
+const running = new Set<(signal: NodeJS.Signals) => void>();
+
+/** Runs all steps, at most `atOnce` together, in the order given; prints each one's time, and its output if it failed. */
+export async function runSteps(steps: readonly Step[], atOnce: number): Promise<readonly StepResult[]> {
+  const results: StepResult[] = [];
+  const waiting = [...steps];
+  const worker = async (): Promise<void> => {
+    for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
+      results.push(await runStep(step));
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return results;
+}
+
+/** Passes Ctrl-C and SIGTERM on to the steps in progress, which run in groups of their own. */
+export function forwardSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      process.exitCode = 130;
+      for (const kill of running) kill(signal);
+    });
+  }
+}
+
+export function sumCounts(results: readonly StepResult[]): Counts {
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const { counts } of results) {
+    sum.passed += counts.passed;
+    sum.failed += counts.failed;
+    sum.skipped += counts.skipped;
+  }
+  return sum;
+}
+
+/** The last line of a run, in the form that scripts/test.ts and .ci/run promise. */
+export function summaryLine(counts: Counts): string {
+  return `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`;
+}
+
+/** Reads the totals that mocha's reporters print; undefined where there are none. */
+export function countsFromMocha(output: string): Counts | undefined {
+  const count = (word: string): number | undefined => {
+    const found = output.match(new RegExp(`^ {2}(\\d+) ${word}\\b`, 'm'));
+    return found === null ? undefined : Number(found[1]);
+  };
+  const passed = count('passing');
+  if (passed === undefined) return undefined;
+  return { passed, failed: count('failing') ?? 0, skipped: count('pending') ?? 0 };
+}
+
+async function runStep(step: Step): Promise<StepResult> {
+  const startedMs = performance.now();
+  const { code, output } = await runCommand(step);
+  const seconds = (performance.now() - startedMs) / 1_000;
+  const counts = step.mocha === true ? countsFromMocha(output) : { passed: 0, failed: 0, skipped: 0 };
+  const ok = code === 0 && counts !== undefined;
+  process.stdout.write(`${ok ? 'ok    ' : 'FAILED'} ${seconds.toFixed(1).padStart(6)} s  ${step.name}\n`);
+  if (!ok && step.live !== true) process.stdout.write(`${output.trimEnd()}\n`);
+  return { step, ok, seconds, counts: failureCounted(counts, ok) };
+}
+
+/** A run that failed without a failed test (a crash, a lint fault) still counts as one failure. */
+function failureCounted(counts: Counts | undefined, ok: boolean): Counts {
+  const known = counts ?? { passed: 0, failed: 0, skipped: 0 };
+  return ok || known.failed > 0 ? known : { ...known, failed: 1 };
+}
+
+async function runCommand(step: Step): Promise<{ readonly code: number; readonly output: string }> {
+  const [command, ...args] = step.command;
+  const path = `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`;
+  const child = spawn(command, args, {
+    cwd: root,
+    env: { ...process.env, ...step.env, PATH: path },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  let output = '';
+  const collect = (chunk: Buffer): void => {
+    output = (output + chunk.toString()).slice(-maxOutputChars);
+    if (step.live === true) process.stdout.write(chunk);
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+
+  const kill = (signal: NodeJS.Signals): void => killGroup(child.pid, signal);
+  running.add(kill);
+  const timers = [
+    setTimeout(() => {
+      output += `\n${step.name}: ended after its limit of ${step.timeoutMs / 1_000} s\n`;
+      kill('SIGTERM');
+    }, step.timeoutMs),
+    setTimeout(() => kill('SIGKILL'), step.timeoutMs + killGraceMs),
+  ];
+  try {
+    const code = await new Promise<number>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (exitCode) => resolve(exitCode ?? 1));
+    });
+    return { code, output };
+  } catch (error) {
+    return { code: 1, output: `${output}${String(error)}\n` };
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    running.delete(kill);
+  }
+}
+
+/** The group may be gone already: then there is nothing to end. */
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // Best effort by design: the only failure is that the group ended first.
+  }
+}

@@ -1,0 +1,64 @@
+// `npm test`: every tier. The steps of `npm run check`, then the lab on real engines, which needs root on Debian.
+// A tier that cannot run is counted as skipped and fails the run. `--long` runs the long versions.
+
+import { existsSync, globSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkSteps } from './check-steps.ts';
+import type { Counts, Step, StepResult } from './steps.ts';
+import { forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
+
+const root = join(import.meta.dirname, '..');
+const long = process.argv.includes('--long');
+const env = long ? { FLOTILLA_TEST_LONG: '1' } : {};
+const labTimeoutMs = long ? 3 * 3_600_000 : 15 * 60_000;
+const packagesTimeoutMs = 300_000;
+
+forwardSignals();
+const startedMs = performance.now();
+const results: StepResult[] = [...(await runSteps(checkSteps(env), 2))];
+const labFiles = globSync('test/lab/**/*.test.ts', { cwd: root }).toSorted();
+const obstacle = labFiles.length === 0 ? undefined : await findObstacle();
+if (obstacle === undefined) {
+  // One file at a time: each builds its own Swarm, and a hang of one does not take the others with it.
+  results.push(...(await runSteps(labFiles.map(labStep), 1)));
+} else {
+  process.stdout.write(`SKIPPED            lab: ${obstacle}\n`);
+}
+
+const seconds = (performance.now() - startedMs) / 1_000;
+const counts: Counts = {
+  ...sumCounts(results),
+  skipped: sumCounts(results).skipped + (obstacle === undefined ? 0 : labFiles.length),
+};
+process.stdout.write(`test took ${seconds.toFixed(0)} s\n${summaryLine(counts)}\n`);
+if (counts.skipped > 0 || results.some((result) => !result.ok)) process.exitCode ||= 1;
+
+function labStep(file: string): Step {
+  return {
+    name: `lab ${file}`,
+    command: ['mocha', '--reporter', 'spec', file],
+    timeoutMs: labTimeoutMs,
+    mocha: true,
+    live: true,
+    env,
+  };
+}
+
+/** Why the lab cannot run here; undefined when it can. Installs the Debian packages it needs. */
+async function findObstacle(): Promise<string | undefined> {
+  if (process.platform !== 'linux' || !existsSync('/etc/debian_version')) {
+    return 'it needs Debian (network namespaces and the packages docker.io, iptables, iproute2, busybox-static)';
+  }
+  if (process.getuid?.() !== 0) return 'it needs root, to make network namespaces and start engines';
+  const [packages] = await runSteps(
+    [
+      {
+        name: 'Debian packages of the lab',
+        command: ['node', 'scripts/debian-packages.ts'],
+        timeoutMs: packagesTimeoutMs,
+      },
+    ],
+    1,
+  );
+  return packages?.ok === true ? undefined : 'Debian packages are missing and could not be installed';
+}
