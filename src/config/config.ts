@@ -31,7 +31,8 @@ export interface ApiConfig {
   readonly keepAliveMs: number;
   /** How long streams in progress may go on after SIGTERM, milliseconds. */
   readonly drainMs: number;
-  readonly metrics: { readonly host: string; readonly port: number };
+  /** Undefined: no metrics listener. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
   /** Unix socket, mode 0600, on which `flotilla keys` and `flotilla health` reach the running agent. */
   readonly controlSocket: string;
 }
