@@ -1,0 +1,101 @@
+// One Docker engine of a node: started in the node's namespaces, asked whether it answers, stopped or killed.
+// It owns no state but the process; data and socket lie in the node's folder, so a restart finds them.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+
+import { waitFor } from './wait.ts';
+
+export interface EngineOptions {
+  /** Enters the node's namespaces; put before the command. */
+  readonly enter: readonly string[];
+  readonly dir: string;
+  readonly socket: string;
+  readonly cgroup: string;
+  /** Also listen here, without any protection: `tcp://address:port`. */
+  readonly tcp: string | undefined;
+}
+
+export interface Engine {
+  readonly pid: number;
+  /** SIGTERM: containers are stopped first, which takes up to 10 s for those that do not listen. */
+  stop(): Promise<void>;
+  /** SIGKILL to the engine alone. Containers go on, as they do in real life. */
+  kill(): Promise<void>;
+}
+
+const answersWithinMs = 40_000;
+const stopsWithinMs = 30_000;
+const pingTimeoutMs = 2_000;
+
+export async function startEngine(options: EngineOptions): Promise<Engine> {
+  const logFile = join(options.dir, 'dockerd.log');
+  const configFile = join(options.dir, 'daemon.json');
+  writeFileSync(configFile, '{}');
+  const log = openSync(logFile, 'a');
+  const [file = 'nsenter', ...args] = [...options.enter, 'dockerd', ...engineArguments(options, configFile)];
+  // Its own session: Ctrl-C at the terminal must reach the test, which then removes the lab in order.
+  const child = spawn(file, args, { env: engineEnv(), stdio: ['ignore', log, log], detached: true });
+  closeSync(log);
+  child.unref();
+  const pid = child.pid;
+  if (pid === undefined) throw new Error('start dockerd: it could not be run');
+  try {
+    await waitFor('the engine', () => isRunning(child) && answers(options.socket), {
+      withinMs: answersWithinMs,
+    });
+  } catch (cause) {
+    child.kill('SIGKILL');
+    throw new Error(`start dockerd: ${tailOf(logFile)}`, { cause });
+  }
+  return { pid, stop: () => end(child, 'SIGTERM'), kill: () => end(child, 'SIGKILL') };
+}
+
+function engineArguments({ socket, cgroup, tcp }: EngineOptions, configFile: string): readonly string[] {
+  return [
+    `--config-file=${configFile}`,
+    `--host=unix:///run/${socket.slice(socket.lastIndexOf('/') + 1)}`,
+    ...(tcp === undefined ? [] : [`--host=${tcp}`, '--tls=false']),
+    '--storage-driver=overlay2',
+    '--exec-opt=native.cgroupdriver=cgroupfs',
+    // One folder of cgroups per node, so that the lab can find its containers and leave no cgroup behind.
+    `--cgroup-parent=/${cgroup}`,
+  ];
+}
+
+/** Proxy settings of this machine would let the engine look outside. */
+function engineEnv(): NodeJS.ProcessEnv {
+  return { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, HOME: '/root' };
+}
+
+function isRunning(child: ChildProcess): boolean {
+  if (child.exitCode === null && child.signalCode === null) return true;
+  throw new Error(`dockerd ended with ${child.exitCode ?? child.signalCode}`);
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit', { signal: AbortSignal.timeout(stopsWithinMs) });
+  child.kill(signal);
+  await exited;
+}
+
+/** One `/_ping` over the socket. */
+function answers(socketPath: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const ping = request({ socketPath, path: '/_ping', timeout: pingTimeoutMs }, (response) => {
+    response.resume();
+    resolve(response.statusCode === 200);
+  });
+  ping.on('timeout', () => ping.destroy());
+  ping.on('error', () => resolve(false));
+  ping.end();
+  return promise;
+}
+
+function tailOf(logFile: string): string {
+  return readFileSync(logFile, 'utf8').slice(-2_000);
+}
