@@ -27,6 +27,7 @@ describe('splice-list: decorateList', () => {
     ['two items', '[{"a":1} , {"b":2}]', `[{"a":1,${mark}} , {"b":2,${mark}}]`],
     ['braces, brackets and commas in strings', '[{"a":"}],{[","]":"{"}]', `[{"a":"}],{[","]":"{",${mark}}]`],
     ['escaped quotes', '[{"a":"\\"}]\\\\"}]', `[{"a":"\\"}]\\\\",${mark}}]`],
+    ['escapes in keys', '[{"\\"}\\\\":1}]', `[{"\\"}\\\\":1,${mark}}]`],
     ['nested values', '[{"a":{"b":[{"c":{}}]}}]', `[{"a":{"b":[{"c":{}}]},${mark}}]`],
     ['numbers beyond 2^53, as they are', '[{"n":9007199254740993}]', `[{"n":9007199254740993,${mark}}]`],
     ['unicode', '[{"ü":"\u{1f433}}"}]', `[{"ü":"\u{1f433}}",${mark}}]`],
@@ -208,13 +209,17 @@ function randomText(random: Random): string {
 }
 
 /**
- * Keys begin with a letter: after `{"\\":1}` the JSON.parse of Node 26.10 reads a key that is one escaped character,
- * such as `"\n"`, as a backslash (V8 14.6; Node 20 does not).
+ * Keys have nothing to escape. The JSON.parse of Node 26.10 (V8 14.6; not Node 20) sometimes reads a key's escape as a
+ * backslash, after objects with other keys of that length, and is no judge of those.
  */
+function randomKey(random: Random): string {
+  return randomText(random).replaceAll(/["\\\n\0\ud800]/g, 'k');
+}
+
 function randomObject(random: Random, depth: number): { [key: string]: Json } {
   const result: { [key: string]: Json } = {};
   for (let count = pick(random, 5); count > 0; count -= 1)
-    result[`k${randomText(random)}`] = randomValue(random, depth);
+    result[randomKey(random)] = randomValue(random, depth);
   if (pick(random, 8) === 0) result.Portainer = randomValue(random, depth);
   return result;
 }
