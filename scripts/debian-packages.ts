@@ -1,0 +1,73 @@
+// Sees that the Debian packages which the lab, the demo and the bench need are there.
+// Installs what is missing when root on Debian; otherwise says what to install.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+/** The command that shows that a package is there, and its name. */
+export interface DebianPackage {
+  readonly command: string;
+  readonly name: string;
+}
+
+/** What a real Swarm on one machine needs. */
+export const labPackages: readonly DebianPackage[] = [
+  { command: 'dockerd', name: 'docker.io' },
+  { command: 'docker', name: 'docker-cli' },
+  { command: 'iptables', name: 'iptables' },
+  { command: 'ip', name: 'iproute2' },
+  { command: 'busybox', name: 'busybox-static' },
+];
+
+const installTimeoutMs = 280_000;
+const folders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+/** Installs what is missing. Throws an error that names the packages when it cannot. */
+export function ensurePackages(packages: readonly DebianPackage[] = labPackages): void {
+  const missing = missingPackages(packages);
+  if (missing.length === 0) return;
+  const advice = `install them with: apt-get install ${missing.join(' ')}`;
+  if (!existsSync('/etc/debian_version'))
+    throw new Error(`missing ${missing.join(', ')}, and this is not Debian`);
+  if (process.getuid?.() !== 0)
+    throw new Error(`missing ${missing.join(', ')}, and this is not root: ${advice}`);
+  process.stderr.write(`installing Debian packages: ${missing.join(' ')}\n`);
+  apt(['update', '--quiet=2']);
+  apt(['install', '--yes', '--quiet=2', '--no-install-recommends', ...missing.filter(isKnown)]);
+  const still = missingPackages(packages);
+  if (still.length > 0) throw new Error(`still missing after installing: ${still.join(', ')}`);
+}
+
+/** `docker.io` brings the client too up to Debian 12; later the client is a package of its own. */
+function missingPackages(packages: readonly DebianPackage[]): readonly string[] {
+  return packages
+    .filter(({ command }) => !folders.some((folder) => existsSync(`${folder}/${command}`)))
+    .map(({ name }) => name);
+}
+
+function isKnown(name: string): boolean {
+  const { stdout } = spawnSync('apt-cache', ['policy', name], {
+    encoding: 'utf8',
+    timeout: installTimeoutMs,
+  });
+  return /Candidate: (?!\(none\))/.test(stdout);
+}
+
+function apt(args: readonly string[]): void {
+  const { status, error } = spawnSync('apt-get', args, {
+    // Its words are for whoever watches, not part of our output.
+    stdio: ['ignore', process.stderr.fd, process.stderr.fd],
+    timeout: installTimeoutMs,
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  });
+  if (status !== 0) throw new Error(`apt-get ${args.join(' ')} ended with ${status}`, { cause: error });
+}
+
+if (import.meta.main) {
+  try {
+    ensurePackages();
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}
