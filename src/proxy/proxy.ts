@@ -1,8 +1,14 @@
-// The public types of the proxy module: where a request runs, and the transports that carry it there.
+// The proxy: where a Docker request runs, and the transports that carry it there. Front door of the module.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Member } from '../cluster/cluster.ts';
+import type { ClusterView, Member } from '../cluster/cluster.ts';
+import type { AgentError } from '../errors.ts';
+import type { Answer, Exchange } from '../exchange.ts';
+import { portainerHeaders } from '../wire.ts';
+import { decide, type ListKind, type StreamClass, streamClassOf } from './classify.ts';
+import { createDispatch } from './dispatch.ts';
+import { createFindOwner } from './owner.ts';
 
 /**
  * A request that passed the gate. `path` is the origin-form target to forward, byte for byte as it was classified:
@@ -26,10 +32,12 @@ export interface Transport {
 }
 
 export interface ForwardOptions {
+  /** An endless stream or a long transfer: kept out of the pool of short requests. */
+  readonly endless: boolean;
   /** Flat name, value list added to the answer. */
   readonly answerHeaders: readonly string[];
-  /** Writes the answer for a failure before the first byte. Without it the transport's documented answer is used. */
-  readonly onUnreachable?: (error: unknown) => void;
+  /** Called when nothing of an answer has arrived and the client is still there: answers it, or tries elsewhere. */
+  readonly onUnreachable: (error: unknown) => void;
 }
 
 export interface FetchLimits {
@@ -50,3 +58,84 @@ export interface FetchedPart {
 
 /** The transport to one member, over pooled mutual TLS pinned to its record. */
 export type PeerTransport = (member: Member) => Transport;
+
+/** What the gate knows of a request's target. */
+export interface DockerTarget {
+  /** Decoded, without version. */
+  readonly path: string;
+  /** The same with its escapes untouched. */
+  readonly rawPath: string;
+  /** With the question mark, or empty. */
+  readonly query: string;
+}
+
+export interface DockerExchange {
+  readonly exchange: Exchange;
+  readonly target: DockerTarget;
+  /** Flat name, value list added to every answer. */
+  readonly answerHeaders: readonly string[];
+}
+
+export interface DockerProxy {
+  /** Runs an authenticated request where Portainer's decision table says. */
+  steer(docker: DockerExchange): void;
+  /** Runs it on the local engine, whatever its headers say: for requests that come from a peer. */
+  here(docker: DockerExchange): void;
+  streamClassOf(method: string, path: string): StreamClass;
+}
+
+export interface ProxyNeeds {
+  readonly view: () => ClusterView;
+  readonly engine: Transport;
+  readonly peer: PeerTransport;
+  readonly mergeList: (
+    list: ListKind,
+    request: ProxyRequest,
+    view: ClusterView,
+    signal: AbortSignal,
+  ) => Promise<Answer>;
+  readonly fail: (exchange: Exchange, error: AgentError) => void;
+}
+
+export interface ProxyOptions {
+  /** False where the agent stands alone: then everything runs here and the steering headers are ignored. */
+  readonly clustered: boolean;
+  readonly memberTimeoutMs: number;
+}
+
+export function createDockerProxy(needs: ProxyNeeds, options: ProxyOptions): DockerProxy {
+  const dispatch = createDispatch({ ...needs, findOwner: createFindOwner(needs, options) });
+
+  const parts = ({ exchange, target, answerHeaders }: DockerExchange) => {
+    const { method = '', rawHeaders } = exchange.req;
+    const stream = exchange.kind === 'upgrade' ? 'hijack' : streamClassOf(method, target.path);
+    // The version is not passed on: the engine answers with its newest API (agent-api.md 6).
+    const request: ProxyRequest = { method, path: `${target.rawPath}${target.query}`, rawHeaders };
+    return { exchange, request, stream, answerHeaders };
+  };
+
+  return {
+    streamClassOf,
+    steer(docker): void {
+      const { headers, method = '' } = docker.exchange.req;
+      if (!options.clustered) {
+        dispatch.run(parts(docker), { kind: 'local' });
+        return;
+      }
+      const steering = {
+        target: steeringValue(headers[portainerHeaders.target]),
+        managerOperation: steeringValue(headers[portainerHeaders.managerOperation]),
+      };
+      const { nodeName } = needs.view().self.record;
+      dispatch.run(parts(docker), decide(method, docker.target.path, steering, nodeName));
+    },
+    here(docker): void {
+      dispatch.run(parts(docker), { kind: 'local' });
+    },
+  };
+}
+
+/** A header sent twice is joined by Node, and then names no node: it fails closed as unknown (attack A-17). */
+function steeringValue(value: string | string[] | undefined): string {
+  return Array.isArray(value) ? value.join(', ') : (value ?? '');
+}

@@ -1,0 +1,155 @@
+// The gate of the compat listener: Portainer's contract (agent-api.md). Every request, of every kind, is parsed, routed
+// to one of the agent's own routers or to Docker, and authenticated here before anything acts on it.
+
+import type { Authenticator, Authenticator, Refusal, Refusal, Verdict, Verdict } from '../auth/auth.ts';
+import { AgentError, toAgentError } from '../errors.ts';
+import { type Answer, answer, type Exchange, hasLeft } from '../exchange.ts';
+import type { Logger } from '../log.ts';
+import type { DockerProxy } from '../proxy/proxy.ts';
+import { portainerHeaders } from '../wire.ts';
+import { errorAnswer, toAnswer } from './error-response.ts';
+import { findOwnRoute, type OwnRoute } from './own-route.ts';
+import { cleanPath, parseTarget, type Target } from './target.ts';
+
+export interface CompatNeeds {
+  readonly authenticator: Authenticator;
+  readonly proxy: DockerProxy;
+  /** Serves a route of ours, here or on the targeted member. */
+  readonly serveOwn: (exchange: Exchange, route: FoundRoute, target: Target) => void;
+  readonly log: Logger;
+}
+
+export type FoundRoute = Extract<OwnRoute, { kind: 'found' }>;
+
+export interface CompatOptions {
+  /** Flat list of the headers that every answer of this listener carries (agent-api.md 4). */
+  readonly answerHeaders: readonly string[];
+}
+
+export interface CompatGate {
+  handle(exchange: Exchange): void;
+  /** Answers with an error of ours, in this listener's shape. */
+  fail(exchange: Exchange, error: AgentError): void;
+}
+
+/** A request between the target's parsing and its execution. */
+interface Arrival {
+  readonly exchange: Exchange;
+  readonly route: OwnRoute;
+  readonly target: Target;
+}
+
+interface Gate extends CompatNeeds, CompatOptions {}
+
+export function createCompatGate(needs: CompatNeeds, options: CompatOptions): CompatGate {
+  const gate: Gate = { ...needs, ...options };
+  return {
+    fail: (exchange, error) => fail(gate, exchange, error),
+    handle(exchange): void {
+      try {
+        enter(gate, exchange);
+      } catch (error) {
+        fail(gate, exchange, toAgentError(error, 'unavailable', 'route request'));
+      }
+    },
+  };
+}
+
+function enter(gate: Gate, exchange: Exchange): void {
+  const { method = '', url = '' } = exchange.req;
+  const target = parseTarget(url);
+  if (target.path === '') {
+    reply(gate, exchange, { status: 200, headers: [], body: '' });
+    return;
+  }
+  const route = findOwnRoute(method, target.path, target.version !== undefined, cleanPath);
+  const arrival = { exchange, route, target };
+  if (answeredByRouter(gate, arrival)) return;
+  if (!target.canonical) throw new AgentError('request-invalid', 'parse request target: empty or dot segment');
+  authenticate(gate, arrival);
+}
+
+/** What a router answers by itself, before any signature is looked at (agent-api.md 5.4). */
+function answeredByRouter(gate: Gate, { exchange, route, target }: Arrival): boolean {
+  switch (route.kind) {
+    case 'docker':
+      return false;
+    case 'found':
+      if (route.router !== 'ping') return false;
+      gate.serveOwn(exchange, route, target);
+      return true;
+    case 'key':
+      // Without the agent's headers, as the original's key router has none.
+      answer(exchange, errorAnswer(503, 'Edge key management is disabled on non Edge agent'));
+      return true;
+    case 'moved':
+      reply(gate, exchange, {
+        status: 301,
+        headers: ['Location', `${encodeURI(route.path)}${target.query}`],
+        body: '',
+      });
+      return true;
+    case 'unknown':
+      reply(gate, exchange, notFoundPage);
+      return true;
+    case 'wrong-method':
+      reply(gate, exchange, { status: 405, headers: [], body: '' });
+      return true;
+  }
+}
+
+const notFoundPage: Answer = {
+  status: 404,
+  headers: ['Content-Type', 'text/plain; charset=utf-8', 'X-Content-Type-Options', 'nosniff'],
+  body: '404 page not found\n',
+};
+
+/** Goes on in the same tick when the signature is known: the hot path takes no detour through a promise. */
+function authenticate(gate: Gate, arrival: Arrival): void {
+  const { headers } = arrival.exchange.req;
+  const verdict = gate.authenticator.authenticate({
+    publicKey: single(headers[portainerHeaders.publicKey]),
+    signature: single(headers[portainerHeaders.signature]),
+  });
+  if (verdict instanceof Promise) void authenticateLater(gate, arrival, verdict);
+  else admit(gate, arrival, verdict);
+}
+
+async function authenticateLater(gate: Gate, arrival: Arrival, pending: Promise<Verdict>): Promise<void> {
+  try {
+    admit(gate, arrival, await pending);
+  } catch (error) {
+    fail(gate, arrival.exchange, toAgentError(error, 'unavailable', 'verify signature'));
+  }
+}
+
+function admit(gate: Gate, { exchange, route, target }: Arrival, verdict: Verdict): void {
+  if (hasLeft(exchange)) return;
+  if (verdict.kind === 'refused') refuse(gate, exchange, verdict);
+  else if (route.kind === 'found') gate.serveOwn(exchange, route, target);
+  else gate.proxy.steer({ exchange, target, answerHeaders: gate.answerHeaders });
+}
+
+function refuse(gate: Gate, exchange: Exchange, { code, details, reason }: Refusal): void {
+  const hint = reason === 'other-key' ? { hint: '`flotilla keys forget` releases the associated key' } : {};
+  gate.log.warn('signature refused', { reason, remote: exchange.req.socket.remoteAddress, ...hint });
+  reply(gate, exchange, toAnswer(new AgentError(code, details)));
+}
+
+function fail(gate: Gate, exchange: Exchange, error: AgentError): void {
+  const shaped = toAnswer(error);
+  const { method, url } = exchange.req;
+  const fields = { reason: error.code, method, url, status: shaped.status, error: error.message };
+  if (shaped.status >= 500) gate.log.warn('request failed', fields);
+  else gate.log.debug('request refused', fields);
+  reply(gate, exchange, shaped);
+}
+
+function reply(gate: Gate, exchange: Exchange, shaped: Answer): void {
+  answer(exchange, { ...shaped, headers: [...gate.answerHeaders, ...shaped.headers] });
+}
+
+/** Node joins duplicates of these with a comma, which no key or signature contains: two values verify as none. */
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(',') : value;
+}

@@ -1,0 +1,58 @@
+// The one place where an error code becomes a status and a body. Portainer matches some of these texts (agent-api.md 14),
+// so they are exact; of a failure inside us a client learns the code, never a stack or a path.
+
+import { type AgentError, nodeCode } from '../errors.ts';
+import type { Answer } from '../exchange.ts';
+
+const json: readonly string[] = ['Content-Type', 'application/json'];
+
+/** An error body of agent-api.md 7: `details` repeats the message when there is no cause to name. */
+export function errorAnswer(status: number, message: string, details: string = message): Answer {
+  return { status, headers: json, body: JSON.stringify({ message, details: capitalised(details) }) };
+}
+
+/** The answer of the compat listener to one of our errors. */
+export function toAnswer(error: AgentError): Answer {
+  switch (error.code) {
+    case 'signature-missing':
+      return errorAnswer(403, 'Missing request signature headers', 'Unauthorized');
+    case 'signature-invalid':
+      return errorAnswer(403, 'Invalid request signature', error.message);
+    case 'request-invalid':
+      return errorAnswer(400, 'Invalid request', error.message);
+    case 'member-unknown':
+      return errorAnswer(
+        500,
+        'The agent was unable to contact any other agent',
+        'Unable to find the targeted agent',
+      );
+    case 'no-manager':
+      return errorAnswer(
+        500,
+        'The agent was unable to contact any other agent located on a manager node',
+        'Unable to find an agent on any manager node',
+      );
+    case 'engine-unreachable':
+      return errorAnswer(500, 'Unable to proxy the request via the Docker socket', engineDetails(error));
+    case 'member-unreachable':
+    case 'member-untrusted':
+    case 'timeout':
+    case 'protocol-violation':
+      // Empty, as the original has it (agent-api.md 8.3).
+      return { status: 502, headers: [], body: '' };
+    case 'limit-exceeded':
+    case 'unavailable':
+    case 'cancelled':
+    case 'config-invalid':
+      return errorAnswer(503, 'The agent cannot serve this request now', error.code);
+  }
+}
+
+function engineDetails(error: AgentError): string {
+  const code = nodeCode(error.cause);
+  return code === undefined ? 'no answer from the engine' : `no answer from the engine (${code})`;
+}
+
+function capitalised(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}

@@ -1,0 +1,174 @@
+// The agent's own routes, served by koa: on the compat listener after its gate, and on the peer listener for other
+// agents. A request whose target is another member is relayed there whole, by http-proxy-3.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Agent } from 'node:https';
+import { createProxyServer } from 'http-proxy-3';
+import Koa from 'koa';
+import type { ClusterView, Member } from '../cluster/cluster.ts';
+import { AgentError, toAgentError } from '../errors.ts';
+import { answer, type Exchange } from '../exchange.ts';
+import type { Logger } from '../log.ts';
+import { portainerHeaders } from '../wire.ts';
+import type { FoundRoute } from './compat.ts';
+import { errorAnswer } from './error-response.ts';
+import type { Target } from './target.ts';
+
+export interface OwnRoutesNeeds {
+  readonly view: () => ClusterView;
+  /** An HTTPS agent whose connections are pinned to that member. */
+  readonly peerAgent: (member: Member) => Agent;
+  readonly hostInfo: () => Promise<unknown>;
+  /** Answers with an error in the compat listener's shape. */
+  readonly fail: (exchange: Exchange, error: AgentError) => void;
+  readonly log: Logger;
+}
+
+export interface OwnRoutesOptions {
+  readonly clustered: boolean;
+  /** Flat list that the compat listener adds to every answer. */
+  readonly answerHeaders: readonly string[];
+  /** Whether a peer has to verify the client's signature itself: in a cluster without a secret. */
+  readonly keepSignature: boolean;
+}
+
+export interface OwnRoutes {
+  /** For the compat listener: here, or on the member that the target header names. */
+  serve(exchange: Exchange, route: FoundRoute, target: Target): void;
+  /** For the peer listener: always here. */
+  serveHere(exchange: Exchange, route: string): void;
+}
+
+type Handler = (context: Koa.Context) => Promise<void> | void;
+
+export function createOwnRoutes(needs: OwnRoutesNeeds, options: OwnRoutesOptions): OwnRoutes {
+  const handlers = createHandlers(needs, options);
+  const app = createApp(handlers);
+  const relay = createRelay(needs, options);
+
+  const serveHere = (exchange: Exchange, route: string, headers: readonly string[]): void => {
+    if (exchange.kind === 'upgrade' || !handlers.has(route)) {
+      const answered = errorAnswer(501, 'This agent does not serve this route yet');
+      answer(exchange, { ...answered, headers: [...headers, ...answered.headers] });
+      return;
+    }
+    for (let i = 0; i + 1 < headers.length; i += 2)
+      exchange.res.setHeader(headers[i] ?? '', headers[i + 1] ?? '');
+    app(exchange.req, exchange.res, route);
+  };
+
+  return {
+    serveHere: (exchange, route) => serveHere(exchange, route, []),
+    serve(exchange, found, target): void {
+      const member = found.router === 'host' ? targetOf(exchange, needs.view(), options) : needs.view().self;
+      if (member === undefined)
+        needs.fail(exchange, new AgentError('member-unknown', 'find the targeted agent'));
+      else if (member.self || exchange.kind === 'upgrade')
+        serveHere(exchange, found.route, options.answerHeaders);
+      else relay(exchange, member, `${found.path}${target.query}`);
+    },
+  };
+}
+
+function createHandlers(needs: OwnRoutesNeeds, options: OwnRoutesOptions): ReadonlyMap<string, Handler> {
+  return new Map<string, Handler>([
+    ['GET /ping', (context) => void (context.status = 204)],
+    [
+      'GET /agents',
+      (context) => {
+        if (options.clustered) return sendJson(context, 200, needs.view().members.map(toAgent));
+        const { status, body } = errorAnswer(
+          503,
+          'Agent management is not available when running the agent on a standalone engine',
+          'Agent management is disabled',
+        );
+        context.status = status;
+        context.type = 'application/json';
+        context.body = body;
+      },
+    ],
+    ['GET /host/info', async (context) => sendJson(context, 200, await needs.hostInfo())],
+  ]);
+}
+
+/** The member object of agent-api.md 7; alive and suspect members, self included. */
+function toAgent({ record }: Member): unknown {
+  return {
+    IPAddress: record.address,
+    Port: String(record.apiPort),
+    NodeName: record.nodeName,
+    NodeRole: record.role ?? 'manager',
+    EdgeKeySet: record.edgeKeySet,
+  };
+}
+
+function sendJson(context: Koa.Context, status: number, value: unknown): void {
+  context.status = status;
+  context.set('Content-Type', 'application/json');
+  context.body = JSON.stringify(value);
+}
+
+function createApp(
+  handlers: ReadonlyMap<string, Handler>,
+): (req: IncomingMessage, res: ServerResponse, route: string) => void {
+  const app = new Koa();
+  // Which route it is was decided at the gate; koa must not look at the path a second time.
+  const routes = new WeakMap<IncomingMessage, string>();
+  app.use(async (context) => {
+    try {
+      await handlers.get(routes.get(context.req) ?? '')?.(context);
+    } catch {
+      const { status, body } = errorAnswer(500, 'Unable to retrieve host information');
+      context.status = status;
+      context.set('Content-Type', 'application/json');
+      context.body = body;
+    }
+  });
+  const callback = app.callback();
+  return (req, res, route) => {
+    routes.set(req, route);
+    void callback(req, res);
+  };
+}
+
+/** Empty and own name mean here; a lone agent ignores the header (agent-api.md 8.1). */
+function targetOf(exchange: Exchange, view: ClusterView, options: OwnRoutesOptions): Member | undefined {
+  const name = exchange.req.headers[portainerHeaders.target] ?? '';
+  if (!options.clustered || name === '' || name === view.self.record.nodeName) return view.self;
+  return view.members.find(({ record }) => record.nodeName === name);
+}
+
+function createRelay(
+  needs: OwnRoutesNeeds,
+  options: OwnRoutesOptions,
+): (exchange: Exchange & { kind: 'request' }, member: Member, path: string) => void {
+  const proxy = createProxyServer({ xfwd: false, changeOrigin: true, ignorePath: false });
+  proxy.on('proxyReq', (outgoing) => {
+    const kept = options.keepSignature
+      ? new Set<string>([portainerHeaders.publicKey, portainerHeaders.signature])
+      : undefined;
+    for (const name of outgoing.getHeaderNames()) {
+      const dropped = name.startsWith('x-portaineragent-') || name === 'cookie' || name === 'authorization';
+      if (dropped && kept?.has(name) !== true) outgoing.removeHeader(name);
+    }
+  });
+  return ({ req, res }, member, path) => {
+    const { answerHeaders } = options;
+    for (let i = 0; i + 1 < answerHeaders.length; i += 2)
+      res.setHeader(answerHeaders[i] ?? '', answerHeaders[i + 1] ?? '');
+    req.url = path;
+    const { address, peerPort, nodeName } = member.record;
+    const host = address.includes(':') ? `[${address}]` : address;
+    proxy.web(
+      req,
+      res,
+      { target: `https://${host}:${peerPort}`, agent: needs.peerAgent(member) },
+      (error: unknown) => {
+        needs.fail(
+          { kind: 'request', req, res },
+          toAgentError(error, 'member-unreachable', `reach the agent of ${nodeName}`),
+        );
+      },
+    );
+  };
+}

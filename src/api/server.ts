@@ -1,0 +1,195 @@
+// An HTTP server whose every event ends in one handler: request, upgrade, connect and checkContinue alike, so that no
+// kind of request slips past the gate (attack A-30). Sets the limits that Node's defaults get wrong for Docker.
+
+import http, { IncomingMessage, type Server } from 'node:http';
+import https from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TlsOptions } from 'node:tls';
+import { AgentError, nodeCode } from '../errors.ts';
+import type { Exchange } from '../exchange.ts';
+
+export interface ServerNeeds {
+  readonly handle: (exchange: Exchange) => void;
+  /** Whether this request turns its connection into a raw pipe, with or without an `Upgrade` header. */
+  readonly isHijack: (method: string, target: string, upgrade: string | undefined) => boolean;
+  /** Told why a connection was refused before a request could be made of it. */
+  readonly onBadRequest: (reason: string) => void;
+}
+
+export interface ServerOptions {
+  readonly keepAliveMs: number;
+  /** Undefined for plain HTTP. */
+  readonly tls: TlsOptions | undefined;
+}
+
+export interface ListeningServer {
+  readonly server: Server;
+  listen(host: string, port: number): Promise<AddressInfo>;
+  /** Stops accepting and closes idle connections; resolves when the last one has ended, or at the deadline by force. */
+  drain(deadline: AbortSignal): Promise<void>;
+}
+
+/** Registry credentials make headers of tens of KiB; Go's limit is 1 MiB (engine-api.md 1.16). */
+const maxHeaderBytes = 1024 * 1024;
+/** For the headers alone; there is no deadline on a body (agent-api.md Q21). */
+const headersTimeoutMs = 60_000;
+/** Connections of one listener, idle ones included; beyond, new ones are refused. */
+export const maxConnections: number = 16_384;
+const tcpKeepAliveMs = 30_000;
+
+export function createServer(needs: ServerNeeds, options: ServerOptions): ListeningServer {
+  const settings = {
+    IncomingMessage: hijackAwareRequest(needs.isHijack),
+    // Asked only for what the class above marks as an upgrade; an `Upgrade` elsewhere is ignored, as RFC 9110 allows.
+    shouldUpgradeCallback: (): boolean => true,
+    maxHeaderSize: maxHeaderBytes,
+    requestTimeout: 0,
+    headersTimeout: headersTimeoutMs,
+    keepAliveTimeout: options.keepAliveMs,
+    // Without it, late output is lost once the client has closed its side (engine-api.md 6).
+    allowHalfOpen: true,
+    keepAlive: true,
+    keepAliveInitialDelay: tcpKeepAliveMs,
+    noDelay: true,
+  };
+  const server: Server =
+    options.tls === undefined
+      ? http.createServer(settings)
+      : (https.createServer({ ...settings, ...options.tls }) as unknown as Server);
+  server.maxConnections = maxConnections;
+  server.timeout = 0;
+  const sockets = trackSockets(server, options.tls !== undefined);
+  attach(server, needs);
+  return {
+    server,
+    listen: (host, port) => listen(server, host, port),
+    drain: (deadline) => drain(server, sockets, deadline),
+  };
+}
+
+function attach(server: Server, needs: ServerNeeds): void {
+  const { handle } = needs;
+  server.on('request', (req, res) => handle({ kind: 'request', req, res }));
+  server.on('checkContinue', (req, res) => {
+    // undici refuses `Expect`; the engine never turns a body down before reading it.
+    res.writeContinue();
+    handle({ kind: 'request', req, res });
+  });
+  server.on('checkExpectation', (req, res) => handle({ kind: 'request', req, res }));
+  const onRaw = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on('error', () => socket.destroy());
+    handle({ kind: 'upgrade', req, socket, head });
+  };
+  server.on('upgrade', onRaw);
+  server.on('connect', onRaw);
+  server.on('clientError', (error: Error, socket: Duplex) => {
+    needs.onBadRequest(nodeCode(error) ?? error.message);
+    refuse(socket, nodeCode(error));
+  });
+}
+
+/** What Node could not parse gets an answer and its connection is closed: nothing behind it is trusted. */
+function refuse(socket: Duplex, code: string | undefined): void {
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  const body = '{"message":"Invalid request"}';
+  const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n`;
+  socket.end(`${head}Connection: close\r\n\r\n${body}`, () => socket.destroy());
+}
+
+type HijackTest = ServerNeeds['isHijack'];
+
+/**
+ * Node hands a connection over only when the request carries `Upgrade`, yet Docker hijacks without it too
+ * (engine-api.md 1.10). This request class answers `upgrade` from our own table instead, and stops the parser behind
+ * the headers: what follows is stdin or the body of exec start, and never a second request.
+ */
+function hijackAwareRequest(isHijack: HijackTest): typeof IncomingMessage {
+  return class HijackAwareRequest extends IncomingMessage {
+    #upgrade: boolean | undefined;
+
+    constructor(socket: Socket) {
+      super(socket);
+      stopParserAtHijack(socket);
+    }
+
+    get upgrade(): boolean {
+      this.#upgrade ??=
+        this.method === 'CONNECT' || isHijack(this.method ?? '', this.url ?? '', this.headers.upgrade);
+      return this.#upgrade;
+    }
+
+    /** Ignored until the method is known: Node first writes whether it saw the header, and later what came of it. */
+    set upgrade(value: boolean) {
+      if (this.method) this.#upgrade = value;
+    }
+  };
+}
+
+/** The part of Node's HTTP parser that this file leans on; test/conformance holds it in place. */
+interface Parser {
+  onIncoming: ((req: IncomingMessage, keepAlive: boolean) => number) & { stopsAtHijack?: true };
+}
+
+/** llhttp's answer for "an upgrade follows": it reads no body and stops behind the headers. */
+const stopAfterHeaders = 2;
+
+function stopParserAtHijack(socket: Socket): void {
+  const { parser } = socket as Socket & { parser?: Parser | null };
+  if (parser === undefined || parser === null || parser.onIncoming.stopsAtHijack === true) return;
+  const original = parser.onIncoming;
+  const stopping: Parser['onIncoming'] = (req, keepAlive) => {
+    const result = original(req, keepAlive);
+    return (req as IncomingMessage & { upgrade: boolean }).upgrade ? stopAfterHeaders : result;
+  };
+  stopping.stopsAtHijack = true;
+  parser.onIncoming = stopping;
+}
+
+function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: Error): void => {
+      reject(new AgentError('unavailable', `listen on ${host}:${port}: ${error.message}`, { cause: error }));
+    };
+    server.once('error', onError);
+    server.listen({ host, port }, () => {
+      server.off('error', onError);
+      resolve(server.address() as AddressInfo);
+    });
+  });
+}
+
+/** Hijacked connections leave Node's own list, so that the server alone cannot end them. */
+function trackSockets(server: Server, secure: boolean): ReadonlySet<Duplex> {
+  const sockets = new Set<Duplex>();
+  server.on(secure ? 'secureConnection' : 'connection', (socket: Duplex) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+function drain(server: Server, sockets: ReadonlySet<Duplex>, deadline: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const force = (): void => {
+      server.closeAllConnections();
+      for (const socket of sockets) socket.destroy();
+    };
+    server.close(() => {
+      deadline.removeEventListener('abort', force);
+      resolve();
+    });
+    server.closeIdleConnections();
+    if (deadline.aborted) force();
+    else deadline.addEventListener('abort', force, { once: true });
+  });
+}

@@ -1,0 +1,86 @@
+// Carries requests to the local engine over its unix socket: pooled for short exchanges, apart for endless ones, and a
+// connection of its own for each hijack.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Pool } from 'undici';
+import { toAgentError } from '../errors.ts';
+import { fetchPart } from './fetch-part.ts';
+import { requestHeaders, toEngine, toEngineUpgrade } from './headers.ts';
+import type { FetchedPart, FetchLimits, ForwardOptions, ProxyRequest, Transport } from './proxy.ts';
+import { relay } from './relay.ts';
+import { splice } from './upgrade.ts';
+
+export interface EngineTransportOptions {
+  readonly socketPath: string;
+}
+
+/** undici wants an origin; nothing is ever resolved from it. */
+const origin = 'http://docker';
+/** dockerd never closes an idle connection; this only lets us shrink after a burst. */
+const idleSocketMs = 60_000;
+
+export interface EngineTransport extends Transport {
+  /** Destroys every connection to the engine. */
+  close(): Promise<void>;
+}
+
+export function createEngineTransport(options: EngineTransportOptions): EngineTransport {
+  const { socketPath } = options;
+  const short = createPool(socketPath);
+  // Endless streams never use the pool of short requests: a thousand log followers must not slow down its search
+  // for a free connection.
+  const endless = createPool(socketPath);
+  return {
+    forward(request: ProxyRequest, req: IncomingMessage, res: ServerResponse, forward: ForwardOptions): void {
+      relay(forward.endless ? endless : short, request, req, res, {
+        headers: requestHeaders(request.rawHeaders, toEngine),
+        answerHeaders: forward.answerHeaders,
+        onUnreachable: forward.onUnreachable,
+      });
+    },
+    splice(request: ProxyRequest, client: Duplex, head: Buffer, forward: ForwardOptions): void {
+      void splice(request, client, head, {
+        dial: () => dialEngine(socketPath),
+        rules: toEngineUpgrade,
+        answerHeaders: forward.answerHeaders,
+        onUnreachable: forward.onUnreachable,
+      });
+    },
+    fetch(request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart> {
+      return fetchPart(short, request, requestHeaders(request.rawHeaders, toEngine), limits);
+    },
+    async close(): Promise<void> {
+      await Promise.all([short.destroy(), endless.destroy()]);
+    },
+  };
+}
+
+function createPool(socketPath: string): Pool {
+  // No deadline of its own: `stop?t=300` sends its headers after five minutes, and a body may be silent for ever.
+  return new Pool(origin, {
+    socketPath,
+    connections: null,
+    pipelining: 1,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    keepAliveTimeout: idleSocketMs,
+    keepAliveMaxTimeout: idleSocketMs,
+    maxHeaderSize: 1024 * 1024,
+  });
+}
+
+function dialEngine(socketPath: string): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ path: socketPath, allowHalfOpen: true });
+    const onError = (error: Error): void => {
+      reject(toAgentError(error, 'engine-unreachable', `dial engine at ${socketPath}`));
+    };
+    socket.once('error', onError);
+    socket.once('connect', () => {
+      socket.off('error', onError);
+      resolve(socket);
+    });
+  });
+}

@@ -1,0 +1,151 @@
+// Splices a hijacking request: after the head, every byte passes as it is, in both directions, and so does each side's
+// half-close (stdin's end). An answer that is no hijack is relayed whole and then closes: whatever the client sends
+// behind it must never reach the upstream as a second request that nobody has checked (attack A-11).
+
+import { type Duplex, finished } from 'node:stream';
+import { AgentError } from '../errors.ts';
+import { type RequestHeaderRules, requestHeaders } from './headers.ts';
+import type { ProxyRequest } from './proxy.ts';
+import { bodyEndOf, parseResponseHead, type ResponseHead, writeResponseHead } from './response-head.ts';
+
+export interface SpliceOptions {
+  /** Opens a connection of its own to the upstream; must allow half-open. */
+  readonly dial: () => Promise<Duplex>;
+  readonly rules: RequestHeaderRules;
+  readonly answerHeaders: readonly string[];
+  /** Called when nothing of an answer has arrived; must answer the client and end it. */
+  readonly onUnreachable: (error: unknown) => void;
+}
+
+/** Runs until both sides have ended. Never throws. */
+export async function splice(
+  request: ProxyRequest,
+  client: Duplex,
+  head: Buffer,
+  options: SpliceOptions,
+): Promise<void> {
+  // Before anything is awaited: a reset during the dial must not be an unhandled error.
+  client.on('error', () => client.destroy());
+  let upstream: Duplex | undefined;
+  try {
+    upstream = await options.dial();
+    if (client.destroyed) throw new AgentError('cancelled', 'splice: client left');
+    bindLives(client, upstream);
+    upstream.write(requestHead(request, options.rules));
+    if (head.length > 0) upstream.write(head);
+    client.pipe(upstream);
+    const answer = await readAnswer(upstream, (interim) => client.write(interim));
+    passAnswer(client, upstream, answer, options.answerHeaders);
+  } catch (error) {
+    upstream?.destroy();
+    if (!client.destroyed) options.onUnreachable(error);
+  }
+}
+
+/** When one side is destroyed the other has nobody to talk to; an orderly end is passed on by the pipes. */
+function bindLives(client: Duplex, upstream: Duplex): void {
+  upstream.on('error', () => upstream.destroy());
+  client.once('close', () => upstream.destroy());
+  upstream.once('close', () => {
+    // What the upstream sent last must still leave: destroyed only once that is written.
+    client.end();
+    finished(client, { readable: false }, () => client.destroy());
+  });
+}
+
+function requestHead(request: ProxyRequest, rules: RequestHeaderRules): string {
+  const headers = requestHeaders(request.rawHeaders, rules);
+  let text = `${request.method} ${request.path} HTTP/1.1\r\n`;
+  for (let i = 0; i + 1 < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  return `${text}\r\n`;
+}
+
+interface Answer {
+  readonly head: ResponseHead;
+  /** Bytes that came behind the head. */
+  readonly rest: Buffer;
+}
+
+/** The first head that is no interim answer; interim ones (`100 Continue`) are for the client and returned as bytes. */
+function readAnswer(upstream: Duplex, onInterim: (bytes: Buffer) => void): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    let bytes: Buffer = Buffer.alloc(0);
+    const done = (settle: () => void): void => {
+      upstream.pause();
+      upstream.off('data', onData).off('end', onEnd).off('close', onEnd);
+      settle();
+    };
+    const onEnd = (): void =>
+      done(() =>
+        reject(new AgentError('protocol-violation', 'read hijack answer: connection closed before it')),
+      );
+    const onData = (chunk: Buffer): void => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      try {
+        let head = parseResponseHead(bytes);
+        while (head !== undefined && head.status < 200 && head.status !== 101) {
+          onInterim(bytes.subarray(0, head.length));
+          bytes = bytes.subarray(head.length);
+          head = parseResponseHead(bytes);
+        }
+        if (head === undefined) return;
+        const answer = { head, rest: bytes.subarray(head.length) };
+        done(() => resolve(answer));
+      } catch (error) {
+        done(() => reject(error));
+      }
+    };
+    upstream.on('data', onData).once('end', onEnd).once('close', onEnd);
+  });
+}
+
+function passAnswer(client: Duplex, upstream: Duplex, answer: Answer, added: readonly string[]): void {
+  const { head, rest } = answer;
+  const end = bodyEndOf(head);
+  client.write(writeResponseHead(head, added, end.kind !== 'hijacked'), 'latin1');
+  if (end.kind === 'hijacked') {
+    if (rest.length > 0) client.write(rest);
+    upstream.pipe(client);
+    endAfterSilence(client, upstream);
+    return;
+  }
+  client.unpipe(upstream);
+  client.resume();
+  if (end.kind === 'close') {
+    upstream.end();
+    client.write(rest);
+    upstream.pipe(client);
+    return;
+  }
+  passLength(client, upstream, rest, end.bytes);
+}
+
+/** Exactly so many bytes, then both connections end. */
+function passLength(client: Duplex, upstream: Duplex, rest: Buffer, length: number): void {
+  let left = length;
+  const pass = (chunk: Buffer): void => {
+    const part = chunk.subarray(0, left);
+    left -= part.length;
+    if (!client.write(part)) upstream.pause();
+    if (left === 0) upstream.destroy();
+  };
+  client.on('drain', () => upstream.resume());
+  upstream.on('data', pass);
+  pass(rest);
+  upstream.resume();
+}
+
+/**
+ * A closed engine looks like one that half-closed. The client may then go on sending, but one that has nothing to say
+ * for so long holds two sockets for nobody.
+ */
+const halfClosedIdleMs = 60_000;
+
+function endAfterSilence(client: Duplex, upstream: Duplex): void {
+  upstream.once('end', () => {
+    if (client.readableEnded) return;
+    const timer = setTimeout(() => upstream.destroy(), halfClosedIdleMs);
+    client.on('data', () => timer.refresh());
+    client.once('close', () => clearTimeout(timer));
+  });
+}
