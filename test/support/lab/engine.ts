@@ -3,9 +3,9 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { waitFor } from './wait.ts';
 
@@ -35,6 +35,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const logFile = join(options.dir, 'dockerd.log');
   const configFile = join(options.dir, 'daemon.json');
   writeFileSync(configFile, '{}');
+  removePidFiles(options.socket);
   const log = openSync(logFile, 'a');
   const [file = 'nsenter', ...args] = [...options.enter, 'dockerd', ...engineArguments(options, configFile)];
   // Its own session: Ctrl-C at the terminal must reach the test, which then removes the lab in order.
@@ -43,10 +44,11 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   child.unref();
   const pid = child.pid;
   if (pid === undefined) throw new Error('start dockerd: it could not be run');
+  const ended = new AbortController();
+  child.on('exit', (code, signal) => ended.abort(new Error(`dockerd ended with ${code ?? signal}`)));
   try {
-    await waitFor('the engine', () => isRunning(child) && answers(options.socket), {
-      withinMs: answersWithinMs,
-    });
+    const wait = { withinMs: answersWithinMs, signal: ended.signal };
+    await waitFor('the engine', () => answers(options.socket), wait);
   } catch (cause) {
     child.kill('SIGKILL');
     throw new Error(`start dockerd: ${tailOf(logFile)}`, { cause });
@@ -66,19 +68,23 @@ function engineArguments({ socket, cgroup, tcp }: EngineOptions, configFile: str
   ];
 }
 
+/** After a SIGKILL they name dead processes, which dockerd takes for live ones while they are not reaped. */
+function removePidFiles(socket: string): void {
+  for (const file of ['docker.pid', 'docker/containerd/containerd.pid']) {
+    rmSync(join(dirname(socket), file), { force: true });
+  }
+}
+
 /** Proxy settings of this machine would let the engine look outside. */
 function engineEnv(): NodeJS.ProcessEnv {
   return { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, HOME: '/root' };
 }
 
-function isRunning(child: ChildProcess): boolean {
-  if (child.exitCode === null && child.signalCode === null) return true;
-  throw new Error(`dockerd ended with ${child.exitCode ?? child.signalCode}`);
-}
-
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit', { signal: AbortSignal.timeout(stopsWithinMs) });
+  // It was let go of, so that a forgotten lab keeps no process alive; now its end is waited for.
+  child.ref();
   child.kill(signal);
   await exited;
 }

@@ -6,6 +6,8 @@ export interface WaitOptions {
   readonly withinMs: number;
   /** Default: 50 ms. */
   readonly everyMs?: number;
+  /** Ends the wait at once with its reason, when what is waited for can no longer come. */
+  readonly signal?: AbortSignal;
 }
 
 const defaultEveryMs = 50;
@@ -15,11 +17,12 @@ const quietMs = 3_000;
 export async function waitFor<T>(
   what: string,
   check: () => T | Promise<T>,
-  { withinMs, everyMs = defaultEveryMs }: WaitOptions,
+  { withinMs, everyMs = defaultEveryMs, signal }: WaitOptions,
 ): Promise<NonNullable<T>> {
   const startedMs = Date.now();
   let said = false;
   for (;;) {
+    signal?.throwIfAborted();
     let failure: unknown;
     try {
       const value = await check();
