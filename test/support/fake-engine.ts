@@ -183,20 +183,26 @@ function createFacts(options: FakeEngineOptions, id: string): FakeEngineFacts {
 
 /** What an engine says of a version that it does not speak, or undefined. */
 function versionFault(target: string, facts: FakeEngineFacts): string | undefined {
-  const asked = /^\/v(\d+\.\d+)\//.exec(target)?.[1];
+  const asked = /^\/v([0-9.]+)\//.exec(target)?.[1];
   if (asked === undefined) return undefined;
-  if (minor(asked) > minor(facts.apiVersion)) {
+  if (compareVersions(asked, facts.apiVersion) > 0) {
     return `client version ${asked} is too new. Maximum supported API version is ${facts.apiVersion}`;
   }
-  if (minor(asked) < minor(facts.minApiVersion)) {
+  if (compareVersions(asked, facts.minApiVersion) < 0) {
     return `client version ${asked} is too old. Minimum supported API version is ${facts.minApiVersion}, please upgrade your client to a newer version`;
   }
   return undefined;
 }
 
-function minor(version: string): number {
-  const [major = '0', rest = '0'] = version.split('.');
-  return Number(major) * 1_000 + Number(rest);
+/** Part by part, what is missing counting as 0, as the engine compares: 1.41.0 is 1.41. */
+function compareVersions(left: string, right: string): number {
+  const lefts = left.split('.').map(Number);
+  const rights = right.split('.').map(Number);
+  for (let at = 0; at < Math.max(lefts.length, rights.length); at += 1) {
+    const difference = (lefts[at] ?? 0) - (rights[at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }
 
 /** Performs the fault; true when it took the place of the answer. */
