@@ -1,7 +1,7 @@
 // The gate of the compat listener: Portainer's contract (agent-api.md). Every request, of every kind, is parsed, routed
 // to one of the agent's own routers or to Docker, and authenticated here before anything acts on it.
 
-import type { Authenticator, Authenticator, Refusal, Refusal, Verdict, Verdict } from '../auth/auth.ts';
+import type { Authenticator, Refusal, Verdict } from '../auth/auth.ts';
 import { AgentError, toAgentError } from '../errors.ts';
 import { type Answer, answer, type Exchange, hasLeft } from '../exchange.ts';
 import type { Logger } from '../log.ts';
@@ -65,7 +65,8 @@ function enter(gate: Gate, exchange: Exchange): void {
   const route = findOwnRoute(method, target.path, target.version !== undefined, cleanPath);
   const arrival = { exchange, route, target };
   if (answeredByRouter(gate, arrival)) return;
-  if (!target.canonical) throw new AgentError('request-invalid', 'parse request target: empty or dot segment');
+  if (!target.canonical)
+    throw new AgentError('request-invalid', 'parse request target: empty or dot segment');
   authenticate(gate, arrival);
 }
 

@@ -17,9 +17,9 @@ export type OwnRoute =
   | { readonly kind: 'key' }
   | { readonly kind: 'found'; readonly router: OwnRouter; readonly route: string; readonly path: string }
   /** The three below are a router's own answers, given before any signature is looked at. */
-  | { readonly kind: 'moved'; readonly path: string }
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'wrong-method' };
+  | { readonly kind: 'moved'; readonly router: OwnRouter; readonly path: string }
+  | { readonly kind: 'unknown'; readonly router: OwnRouter }
+  | { readonly kind: 'wrong-method'; readonly router: OwnRouter };
 
 const docker: OwnRoute = { kind: 'docker' };
 
@@ -77,9 +77,9 @@ export function findOwnRoute(
   const [, router, removed] = match;
   const routed = path.slice(removed);
   const cleaned = clean(routed);
-  if (cleaned !== routed) return { kind: 'moved', path: cleaned };
+  if (cleaned !== routed) return { kind: 'moved', router, path: cleaned };
   const known = routes[router].filter(([, pattern]) => pattern.test(routed));
-  if (known.length === 0) return { kind: 'unknown' };
-  if (!known.some(([verb]) => verb === method)) return { kind: 'wrong-method' };
+  if (known.length === 0) return { kind: 'unknown', router };
+  if (!known.some(([verb]) => verb === method)) return { kind: 'wrong-method', router };
   return { kind: 'found', router, route: `${method} ${routed}`, path: routed };
 }

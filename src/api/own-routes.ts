@@ -72,7 +72,12 @@ export function createOwnRoutes(needs: OwnRoutesNeeds, options: OwnRoutesOptions
 
 function createHandlers(needs: OwnRoutesNeeds, options: OwnRoutesOptions): ReadonlyMap<string, Handler> {
   return new Map<string, Handler>([
-    ['GET /ping', (context) => void (context.status = 204)],
+    [
+      'GET /ping',
+      (context) => {
+        context.status = 204;
+      },
+    ],
     [
       'GET /agents',
       (context) => {

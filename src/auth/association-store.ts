@@ -65,6 +65,7 @@ export async function openAssociationStore(
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    saved: () => writing,
   };
 }
 

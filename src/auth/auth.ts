@@ -47,4 +47,6 @@ export interface AssociationStore {
   /** Forgets the key, on this agent and, by spreading, on all. */
   forget(): Association;
   onChange(listener: (association: Association) => void): () => void;
+  /** Resolves when everything up to now is on disk, or has failed to get there. */
+  saved(): Promise<void>;
 }

@@ -1,0 +1,134 @@
+// The gate of the peer listener. Arriving here is the hop marker: what a member asks for is executed here and never
+// fanned out or forwarded. Who asks is compared with the current member records on every request.
+
+import type { TLSSocket } from 'node:tls';
+import type { Authenticator, Verdict } from '../auth/auth.ts';
+import type { ClusterView, Member } from '../cluster/cluster.ts';
+import { AgentError, toAgentError } from '../errors.ts';
+import { type Answer, answer, type Exchange, hasLeft } from '../exchange.ts';
+import type { Logger } from '../log.ts';
+import type { DockerProxy } from '../proxy/proxy.ts';
+import { decorateHeader, peerPaths, portainerHeaders } from '../wire.ts';
+import { errorAnswer, toAnswer } from './error-response.ts';
+import { findOwnRoute } from './own-route.ts';
+import { cleanPath, parseTarget, type Target } from './target.ts';
+
+export interface PeerGateNeeds {
+  readonly view: () => ClusterView;
+  readonly proxy: DockerProxy;
+  /** Answers a list with its items decorated, for the entry agent to splice. */
+  readonly serveList: (exchange: Exchange, target: Target) => Promise<Answer>;
+  readonly serveOwn: (exchange: Exchange, route: string) => void;
+  /** Takes over what a member knows of the association, and says what holds then. Only with a cluster secret. */
+  readonly exchangeAssociation: ((body: string) => string) | undefined;
+  /** SHA-256 of a certificate's DER, in the form of member records. */
+  readonly fingerprintOf: (certificate: Uint8Array) => string;
+  /** Verifies what members pass on of the client's signature; undefined with a secret: then a member has authority. */
+  readonly authenticator: Authenticator | undefined;
+  readonly log: Logger;
+}
+
+/** The association is some 400 bytes. */
+const maxAssociationBytes = 4096;
+
+export interface PeerGate {
+  handle(exchange: Exchange): void;
+}
+
+export function createPeerGate(needs: PeerGateNeeds): PeerGate {
+  const fingerprints = new WeakMap<object, string>();
+  return {
+    handle(exchange): void {
+      serve(needs, exchange, fingerprints).catch((error: unknown) => {
+        refuse(needs, exchange, toAgentError(error, 'unavailable', 'serve a member'));
+      });
+    },
+  };
+}
+
+async function serve(
+  needs: PeerGateNeeds,
+  exchange: Exchange,
+  fingerprints: WeakMap<object, string>,
+): Promise<void> {
+  const { method = '', url = '' } = exchange.req;
+  if (senderOf(needs, exchange, fingerprints) === undefined) {
+    throw new AgentError('member-untrusted', 'accept a request: its certificate is no current member’s');
+  }
+  const target = parseTarget(url);
+  if (target.path === peerPaths.health) {
+    answer(exchange, { status: 204, headers: [], body: '' });
+    return;
+  }
+  if (target.path === peerPaths.association && method === 'POST') {
+    await serveAssociation(needs, exchange);
+    return;
+  }
+  const verdict = await verdictOf(needs, exchange);
+  if (hasLeft(exchange)) return;
+  if (verdict.kind === 'refused') throw new AgentError(verdict.code, verdict.details);
+  await execute(needs, exchange, target);
+}
+
+async function execute(needs: PeerGateNeeds, exchange: Exchange, target: Target): Promise<void> {
+  const own = findOwnRoute(exchange.req.method ?? '', target.path, true, cleanPath);
+  if (own.kind === 'found') {
+    needs.serveOwn(exchange, own.route);
+    return;
+  }
+  if (exchange.req.headers[decorateHeader] !== undefined) {
+    const part = await needs.serveList(exchange, target);
+    if (!hasLeft(exchange)) answer(exchange, part);
+    return;
+  }
+  needs.proxy.here({ exchange, target, answerHeaders: [] });
+}
+
+/** The member whose record pins the certificate that this connection was opened with. */
+function senderOf(
+  needs: PeerGateNeeds,
+  exchange: Exchange,
+  known: WeakMap<object, string>,
+): Member | undefined {
+  const { socket } = exchange.req;
+  let fingerprint = known.get(socket);
+  if (fingerprint === undefined) {
+    // The peer listener is TLS only, so that its sockets are.
+    const certificate = (socket as TLSSocket).getPeerX509Certificate()?.raw;
+    if (certificate === undefined) return undefined;
+    fingerprint = needs.fingerprintOf(certificate);
+    known.set(socket, fingerprint);
+  }
+  return needs.view().members.find(({ record }) => record.tlsFingerprint === fingerprint);
+}
+
+function verdictOf({ authenticator }: PeerGateNeeds, { req }: Exchange): Verdict | Promise<Verdict> {
+  if (authenticator === undefined) return { kind: 'trusted' };
+  return authenticator.authenticate({
+    publicKey: req.headers[portainerHeaders.publicKey]?.toString(),
+    signature: req.headers[portainerHeaders.signature]?.toString(),
+  });
+}
+
+async function serveAssociation({ exchangeAssociation }: PeerGateNeeds, exchange: Exchange): Promise<void> {
+  if (exchangeAssociation === undefined || exchange.kind === 'upgrade') {
+    answer(exchange, errorAnswer(404, 'Associations are shared only in a cluster with a secret'));
+    return;
+  }
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of exchange.req as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxAssociationBytes) throw new AgentError('limit-exceeded', 'read association: too large');
+    chunks.push(chunk);
+  }
+  const body = exchangeAssociation(Buffer.concat(chunks).toString('utf8'));
+  answer(exchange, { status: 200, headers: ['Content-Type', 'application/json'], body });
+}
+
+function refuse({ log }: PeerGateNeeds, exchange: Exchange, error: AgentError): void {
+  const { remoteAddress } = exchange.req.socket;
+  log.warn('member refused', { reason: error.code, remote: remoteAddress, error: error.message });
+  const untrusted = error.code === 'member-untrusted';
+  answer(exchange, untrusted ? errorAnswer(403, 'Not a member of this cluster') : toAnswer(error));
+}
