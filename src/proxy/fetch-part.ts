@@ -4,7 +4,7 @@
 import type { Dispatcher } from 'undici';
 import { AgentError } from '../errors.ts';
 import type { FetchedPart, FetchLimits, ProxyRequest } from './proxy.ts';
-import type { RawHandler } from './relay.ts';
+import { type RawHandler, toDispatchHandler } from './raw-handler.ts';
 
 /** Rejects with `timeout`, `limit-exceeded`, the signal's reason, or the dispatcher's own error. */
 export function fetchPart(
@@ -18,7 +18,7 @@ export function fetchPart(
     try {
       dispatcher.dispatch(
         { method: request.method, path: request.path, headers: [...headers], body: null },
-        handler as unknown as Dispatcher.DispatchHandler,
+        toDispatchHandler(handler),
       );
     } catch (error) {
       handler.fail(error);
@@ -34,7 +34,7 @@ class PartHandler implements RawHandler {
   readonly #onSignal: () => void;
   readonly #chunks: Buffer[] = [];
   #timer: NodeJS.Timeout;
-  #abort: ((reason?: Error) => void) | undefined;
+  #abort: ((reason: Error) => void) | undefined;
   #status = 0;
   #rawHeaders: string[] = [];
   #bytes = 0;
@@ -59,7 +59,7 @@ class PartHandler implements RawHandler {
     if (limits.signal.aborted) this.#onSignal();
   }
 
-  onConnect(abort: (reason?: Error) => void): void {
+  onConnect(abort: (reason: Error) => void): void {
     this.#abort = abort;
     if (this.#settled) abort(new AgentError('cancelled', `${this.#what}: given up`));
   }

@@ -7,18 +7,7 @@ import type { Dispatcher } from 'undici';
 import { AgentError } from '../errors.ts';
 import { answerHeaders } from './headers.ts';
 import type { ProxyRequest } from './proxy.ts';
-
-/**
- * undici's raw handler: raw headers, no objects per answer. Its typings only know the newer controller form; the
- * dispatcher takes this one as it is when `onRequestStart` is absent (undici/lib/handler/unwrap-handler.js).
- */
-export interface RawHandler {
-  onConnect(abort: (reason?: Error) => void): void;
-  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void, statusText: string): boolean;
-  onData(chunk: Buffer): boolean;
-  onComplete(rawTrailers: Buffer[] | null): void;
-  onError(error: Error): void;
-}
+import { type RawHandler, toDispatchHandler } from './raw-handler.ts';
 
 export interface RelayOptions {
   /** Request headers as they go upstream. */
@@ -42,7 +31,7 @@ export function relay(
   try {
     dispatcher.dispatch(
       { method: request.method, path: request.path, headers: [...options.headers], body },
-      handler as unknown as Dispatcher.DispatchHandler,
+      toDispatchHandler(handler),
     );
   } catch (error) {
     handler.onError(error instanceof Error ? error : new Error(String(error)));
@@ -74,7 +63,7 @@ function uploadOf(req: IncomingMessage): Readable {
 class RelayHandler implements RawHandler {
   readonly #res: ServerResponse;
   readonly #options: RelayOptions;
-  #abort: ((reason?: Error) => void) | undefined;
+  #abort: ((reason: Error) => void) | undefined;
   #flushed = false;
 
   constructor(res: ServerResponse, options: RelayOptions) {
@@ -85,7 +74,7 @@ class RelayHandler implements RawHandler {
     });
   }
 
-  onConnect(abort: (reason?: Error) => void): void {
+  onConnect(abort: (reason: Error) => void): void {
     this.#abort = abort;
     if (this.#res.destroyed) abort(new AgentError('cancelled', 'relay answer: client left'));
   }
