@@ -1,0 +1,248 @@
+// Carries requests to other agents over pooled mutual TLS. Each member has a lane of its own, bound to one record: a
+// connection is used only if it shows the certificate of that record, and all of them end when the record is replaced,
+// or the member has left or died.
+
+import { Pool } from 'undici';
+import type { ClusterView, Member, MemberRecord } from '../cluster/cluster.ts';
+import { AgentError, nodeCode } from '../errors.ts';
+import { decorateHeader, peerPaths } from '../wire.ts';
+import { fetchPart } from './fetch-part.ts';
+import { type RequestHeaderRules, requestHeaders } from './headers.ts';
+import { createPeerDialer, type PeerDialer, type PeerDialerOptions } from './peer-dialer.ts';
+import type { FetchedPart, FetchLimits, PeerTransport, ProxyRequest, Transport } from './proxy.ts';
+import { relay } from './relay.ts';
+import { splice } from './upgrade.ts';
+
+export interface PeerTransportNeeds {
+  readonly view: () => ClusterView;
+  readonly onViewChange: (listener: (view: ClusterView) => void) => () => void;
+}
+
+export interface PeerTransportOptions extends PeerDialerOptions {
+  /** True in a cluster without a secret: the member verifies the client's signature itself (design.md, Trust). */
+  readonly passSignature: boolean;
+}
+
+export interface PeerTransports {
+  readonly to: PeerTransport;
+  /** A list whose items the member decorates itself, as `Transport.fetch` otherwise. */
+  fetchDecorated(member: Member, request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart>;
+  /** Resolves when the member's agent answers on a connection of its own. */
+  probe(member: Member, limits: FetchLimits): Promise<void>;
+  start(): void;
+  /** Destroys every connection. */
+  stop(): Promise<void>;
+}
+
+/** Sockets to one member for lists and lookups; more of them wait. They are bounded apart, so that slow calls of other
+ * kinds cannot make a list late and the member look dead. */
+export const maxListSockets: number = 32;
+/** Sockets to one member for other short requests; more of them wait. */
+export const maxShortSockets: number = 256;
+/** Sockets to one member for endless streams and transfers; more of them wait. */
+export const maxEndlessSockets: number = 8_192;
+/** How long an unused connection is kept, milliseconds; a peer that announces less is obeyed. */
+const idleSocketMs = 60_000;
+
+export function createPeerTransports(
+  needs: PeerTransportNeeds,
+  options: PeerTransportOptions,
+): PeerTransports {
+  const dialer = createPeerDialer(options);
+  const rules: RequestHeaderRules = { keepSignature: options.passSignature, keepUpgrade: false };
+  const lanes = new Map<string, Lane>();
+  let stopListening: (() => void) | undefined;
+  let stopped = false;
+
+  const laneOf = (member: Member): Lane => {
+    const { record } = member;
+    const known = lanes.get(record.peerId);
+    if (known !== undefined && isSame(known.record, record)) return known;
+    // A request may hold a view from before a death: it must not bring the lane back.
+    if (stopped || !needs.view().members.some((current) => isSame(current.record, record))) {
+      throw new AgentError('member-unreachable', `reach agent ${record.nodeName}: it is no member any more`);
+    }
+    if (known !== undefined) void known.close();
+    const lane = createLane(record, dialer, rules);
+    lanes.set(record.peerId, lane);
+    return lane;
+  };
+
+  const prune = (view: ClusterView): void => {
+    for (const [peerId, lane] of lanes) {
+      if (view.members.some(({ record }) => isSame(record, lane.record))) continue;
+      lanes.delete(peerId);
+      void lane.close();
+    }
+  };
+
+  return {
+    to: (member) => lazyTransport(() => laneOf(member).transport),
+    // Asynchronous so that a member that is gone rejects, as every other failure does.
+    fetchDecorated: async (member, request, limits) =>
+      laneOf(member).fetch(request, limits, [decorateHeader, 'portainer']),
+    probe: async (member, limits) => laneOf(member).probe(limits),
+    start(): void {
+      stopListening ??= needs.onViewChange(prune);
+    },
+    async stop(): Promise<void> {
+      stopped = true;
+      stopListening?.();
+      const closing = [...lanes.values()].map((lane) => lane.close());
+      lanes.clear();
+      await Promise.all(closing);
+    },
+  };
+}
+
+/** What a connection was checked against; anything else in a record may change under it. */
+function isSame(one: MemberRecord, other: MemberRecord): boolean {
+  return (
+    one === other ||
+    (one.peerId === other.peerId &&
+      one.generation === other.generation &&
+      one.address === other.address &&
+      one.peerPort === other.peerPort &&
+      one.tlsFingerprint === other.tlsFingerprint)
+  );
+}
+
+/** A transport that finds its lane at each call, and reports a member that is gone as any other failure. */
+function lazyTransport(find: () => Transport): Transport {
+  return {
+    forward(request, req, res, options): void {
+      attempt(() => find().forward(request, req, res, options), options.onUnreachable);
+    },
+    splice(request, client, head, options): void {
+      attempt(() => find().splice(request, client, head, options), options.onUnreachable);
+    },
+    fetch: async (request, limits) => find().fetch(request, limits),
+  };
+}
+
+function attempt(call: () => void, onUnreachable: (error: unknown) => void): void {
+  try {
+    call();
+  } catch (error) {
+    onUnreachable(error);
+  }
+}
+
+/** All connections to one member under one record. */
+interface Lane {
+  readonly record: MemberRecord;
+  readonly transport: Transport;
+  fetch(request: ProxyRequest, limits: FetchLimits, added: readonly string[]): Promise<FetchedPart>;
+  probe(limits: FetchLimits): Promise<void>;
+  close(): Promise<void>;
+}
+
+function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHeaderRules): Lane {
+  const lists = createPool(record, dialer, maxListSockets);
+  const short = createPool(record, dialer, maxShortSockets);
+  const endless = createPool(record, dialer, maxEndlessSockets);
+  // Never reused: a connection from before a network cut may hang in TCP's back-off long after the network is back.
+  const probes = createPool(record, dialer, 1, 0);
+  const hijacks = new Set<{ destroy(): unknown }>();
+  let closed = false;
+
+  const fetch = (
+    request: ProxyRequest,
+    limits: FetchLimits,
+    added: readonly string[],
+  ): Promise<FetchedPart> =>
+    fetchTwice(limits, (left) => fetchPart(lists, request, [...peerHeaders(request, rules), ...added], left));
+
+  return {
+    record,
+    fetch,
+    transport: {
+      forward(request, req, res, { endless: isEndless, answerHeaders, onUnreachable }): void {
+        const headers = peerHeaders(request, rules);
+        relay(isEndless ? endless : short, request, req, res, { headers, answerHeaders, onUnreachable });
+      },
+      splice(request, client, head, { answerHeaders, onUnreachable }): void {
+        const dial = async (): Promise<Awaited<ReturnType<PeerDialer>>> => {
+          const socket = await dialer(record);
+          if (closed) socket.destroy();
+          hijacks.add(socket);
+          socket.once('close', () => hijacks.delete(socket));
+          return socket;
+        };
+        const spliceRules = { ...rules, keepUpgrade: true };
+        void splice(request, client, head, { dial, rules: spliceRules, answerHeaders, onUnreachable });
+      },
+      fetch: (request, limits) => fetch(request, limits, []),
+    },
+    async probe(limits): Promise<void> {
+      const request = { method: 'GET', path: peerPaths.health, rawHeaders: [] };
+      const { status } = await fetchPart(probes, request, [], limits);
+      if (status >= 300)
+        throw new AgentError('member-unreachable', `probe ${record.nodeName}: status ${status}`);
+    },
+    async close(): Promise<void> {
+      closed = true;
+      const gone = new AgentError(
+        'member-unreachable',
+        `reach agent ${record.nodeName}: it left, died or changed`,
+      );
+      for (const socket of hijacks) socket.destroy();
+      await Promise.all([lists, short, endless, probes].map((pool) => pool.destroy(gone)));
+    },
+  };
+}
+
+function createPool(record: MemberRecord, dialer: PeerDialer, connections: number, pipelining = 1): Pool {
+  return new Pool(originOf(record), {
+    connections,
+    pipelining,
+    // No deadline of its own: a body may be silent for ever, and who wants a limit brings it.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    keepAliveTimeout: idleSocketMs,
+    keepAliveMaxTimeout: idleSocketMs,
+    maxHeaderSize: 1024 * 1024,
+    connect: (_options, callback) => {
+      dialer(record).then(
+        (socket) => callback(null, socket),
+        (error: Error) => callback(error, null),
+      );
+    },
+  });
+}
+
+function originOf({ address, peerPort }: MemberRecord): string {
+  return `https://${address.includes(':') ? `[${address}]` : address}:${peerPort}`;
+}
+
+/** Without `Host`: undici derives a TLS server name from it, and drops the connection whenever that changes. */
+function peerHeaders(request: ProxyRequest, rules: RequestHeaderRules): string[] {
+  const headers = requestHeaders(request.rawHeaders, rules);
+  for (let i = headers.length - 2; i >= 0; i -= 2) {
+    if (headers[i]?.toLowerCase() === 'host') headers.splice(i, 2);
+  }
+  return headers;
+}
+
+/**
+ * A GET whose connection broke is sent once more, within the same deadline: the peer may have closed an idle connection
+ * at the very moment it was taken from the pool.
+ */
+async function fetchTwice(
+  limits: FetchLimits,
+  send: (limits: FetchLimits) => Promise<FetchedPart>,
+): Promise<FetchedPart> {
+  const startedMs = performance.now();
+  try {
+    return await send(limits);
+  } catch (error) {
+    const leftMs = Math.ceil(limits.firstByteMs - (performance.now() - startedMs));
+    if (!isBroken(error) || limits.signal.aborted || leftMs <= 0) throw error;
+    return send({ ...limits, firstByteMs: leftMs });
+  }
+}
+
+function isBroken(error: unknown): boolean {
+  const code = nodeCode(error);
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
+}

@@ -1,0 +1,113 @@
+// Serves the lists that a cluster merges: the whole one to a client, and this node's decorated part to other agents.
+// Identical lists that are asked for at the same time share one call to the engine.
+
+import type { ClusterView, Member } from '../cluster/cluster.ts';
+import type { Breakers } from './breakers.ts';
+import type { ListKind } from './classify.ts';
+import { type FanOutOptions, fanOut, maxPartBytes } from './fan-out.ts';
+import { decoratePart, jsonHeaders, mergeLists } from './merge.ts';
+import { missingHeaders } from './missing-header.ts';
+import type { FetchedPart, FetchLimits, ProxyRequest, Transport } from './proxy.ts';
+import { createSingleFlight, singleFlightDefaults } from './single-flight.ts';
+
+export interface ListsNeeds {
+  readonly engine: Transport;
+  /** Asks a member for its part, decorated. */
+  readonly askMember: (member: Member, request: ProxyRequest, limits: FetchLimits) => Promise<FetchedPart>;
+  readonly breakers: Breakers;
+  /** The local node's name, as `docker info` has it. */
+  readonly nodeName: () => string;
+  readonly now?: () => number;
+}
+
+export interface ListsOptions {
+  readonly memberTimeoutMs: number;
+  /** For lists that make the engine count bytes. */
+  readonly slowMemberTimeoutMs: number;
+}
+
+/** A whole answer, without the listener's own headers. */
+export interface ListAnswer {
+  readonly status: number;
+  /** Flat name, value list. */
+  readonly headers: readonly string[];
+  readonly body: Buffer;
+}
+
+export interface Lists {
+  /** The list over all members of the view, Portainer's way: 200 with whatever could be had. */
+  merge(kind: ListKind, request: ProxyRequest, view: ClusterView, signal: AbortSignal): Promise<ListAnswer>;
+  /** This node's part. Rejects where the engine cannot be asked; its own refusals are answers. */
+  servePart(kind: ListKind, request: ProxyRequest, signal: AbortSignal): Promise<ListAnswer>;
+}
+
+export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
+  const flights = createSingleFlight<FetchedPart>(singleFlightDefaults);
+  const now = needs.now ?? Date.now;
+
+  const ownPart = (kind: ListKind, request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart> => {
+    const ask = async (signal: AbortSignal): Promise<FetchedPart> => {
+      const part = await needs.engine.fetch(request, { ...limits, signal });
+      return decoratePart(kind, part, needs.nodeName());
+    };
+    // The path is the whole request: no header changes what an engine lists.
+    return flights.run(request.path, ask, limits.signal);
+  };
+
+  return {
+    async merge(kind, request, view, signal): Promise<ListAnswer> {
+      const plain = withoutEncoding(request);
+      const outcomes = await fanOut(
+        {
+          askEngine: (limits) => ownPart(kind, plain, limits),
+          askMember: (member, limits) => needs.askMember(member, plain, limits),
+          breakers: needs.breakers,
+          now,
+        },
+        { view, signal, members: 'asked', ...deadlineOf(request.path, options) },
+      );
+      const { body, missing } = mergeLists(kind, outcomes, now());
+      return {
+        status: 200,
+        headers: [...jsonHeaders, ...missingHeaders(outcomes.length, missing, now())],
+        body,
+      };
+    },
+    async servePart(kind, request, signal): Promise<ListAnswer> {
+      const { deadlineMs } = deadlineOf(request.path, options);
+      const limits: FetchLimits = {
+        signal,
+        firstByteMs: deadlineMs,
+        idleMs: deadlineMs,
+        maxBytes: maxPartBytes,
+      };
+      const { status, rawHeaders, body } = await ownPart(kind, withoutEncoding(request), limits);
+      return { status, headers: contentTypeOf(rawHeaders), body };
+    },
+  };
+}
+
+/** Parts are spliced as they come, so nobody may compress them. */
+function withoutEncoding(request: ProxyRequest): ProxyRequest {
+  const rawHeaders: string[] = [];
+  for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
+    const name = request.rawHeaders[i] ?? '';
+    if (name.toLowerCase() !== 'accept-encoding') rawHeaders.push(name, request.rawHeaders[i + 1] ?? '');
+  }
+  return { ...request, rawHeaders };
+}
+
+/** All that an entry agent reads of a part's headers; the engine's other ones describe an answer that no longer is. */
+function contentTypeOf(rawHeaders: readonly string[]): readonly string[] {
+  const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type');
+  return at === -1 ? [] : rawHeaders.slice(at, at + 2);
+}
+
+/** `size=1` makes the engine walk the file systems of all containers. */
+const slowQuery = /[?&]size=(?:1|t)/i;
+
+function deadlineOf(path: string, options: ListsOptions): Pick<FanOutOptions, 'deadlineMs' | 'timeout'> {
+  return slowQuery.test(path)
+    ? { deadlineMs: options.slowMemberTimeoutMs, timeout: 'tolerated' }
+    : { deadlineMs: options.memberTimeoutMs, timeout: 'opens-breaker' };
+}
