@@ -1,0 +1,21 @@
+# The agent's image: Node and one file. Built without network (`npm run image`); `npm run build` makes dist/ first.
+FROM node:26-bookworm-slim
+
+ENV NODE_ENV=production
+
+COPY dist/flotilla.mjs /usr/local/lib/flotilla/flotilla.mjs
+
+# For people: `docker exec <agent> flotilla keys list`.
+RUN ln -s /usr/local/lib/flotilla/flotilla.mjs /usr/local/bin/flotilla && mkdir -p /data /run/flotilla
+
+# What must survive the container: the agent's identity and the association with a Portainer server.
+VOLUME /data
+
+# The compat listener. Peers (9002) and gossip (7946) stay on the cluster's own network and are never published.
+EXPOSE 9001
+
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s --retries=3 \
+  CMD ["node", "/usr/local/lib/flotilla/flotilla.mjs", "health"]
+
+# Arguments are the agent's flags, as with the agent that it replaces: `docker run <image> --log-level DEBUG`.
+ENTRYPOINT ["node", "/usr/local/lib/flotilla/flotilla.mjs", "agent"]

@@ -1,0 +1,69 @@
+// `npm run build`: src/flotilla.ts and everything it imports → one file, dist/flotilla.mjs, that needs Node and nothing else.
+// Parts of libraries that the agent never uses are left out: they cost memory from the first second.
+
+import { chmodSync, rmSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+const root: string = dirname(dirname(fileURLToPath(import.meta.url)));
+const bundleFile: string = join(root, 'dist', 'flotilla.mjs');
+
+/** CommonJS libraries call `require` for Node's own modules; an ES module has none. */
+const requireBanner = `import { createRequire as flotillaCreateRequire } from 'node:module';
+const require = flotillaCreateRequire(import.meta.url);`;
+
+/**
+ * dockerode speaks gRPC for BuildKit and docker-modem speaks SSH, both loaded at once and 15 MB of memory.
+ * We ask the engine over a unix socket and never build, so these importers get an empty module in their place.
+ */
+const unusedParts: readonly { readonly importer: RegExp; readonly module: RegExp }[] = [
+  { importer: /\/node_modules\/dockerode\//, module: /^(@grpc\/(grpc-js|proto-loader)|protobufjs)$/ },
+  { importer: /\/node_modules\/docker-modem\//, module: /^ssh2$/ },
+];
+
+const leaveOutUnusedParts: Plugin = {
+  name: 'leave-out-unused-parts',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(@grpc|protobufjs|ssh2)/ }, ({ path, importer }) => {
+      const unused = unusedParts.some((part) => part.module.test(path) && part.importer.test(importer));
+      return unused ? { path, namespace: 'unused' } : undefined;
+    });
+    onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
+/** Compiled additions are optional wherever they appear (ssh2): the library goes on without them when they are missing. */
+const leaveOutNativeAdditions: Plugin = {
+  name: 'leave-out-native-additions',
+  setup({ onResolve }) {
+    onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, external: true }));
+  },
+};
+
+async function buildBundle(): Promise<number> {
+  rmSync(dirname(bundleFile), { recursive: true, force: true });
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: ['src/flotilla.ts'],
+    outfile: bundleFile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node26',
+    // Names stay, for stack traces that can be read.
+    minifySyntax: true,
+    keepNames: true,
+    legalComments: 'none',
+    sourcemap: 'linked',
+    banner: { js: requireBanner },
+    plugins: [leaveOutUnusedParts, leaveOutNativeAdditions],
+    metafile: true,
+    logLevel: 'warning',
+  });
+  chmodSync(bundleFile, 0o755);
+  return metafile.outputs[relative(root, bundleFile)]?.bytes ?? 0;
+}
+
+const bytes = await buildBundle();
+process.stdout.write(`${relative(process.cwd(), bundleFile)}: ${(bytes / 1_048_576).toFixed(1)} MiB\n`);
