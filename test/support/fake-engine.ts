@@ -106,13 +106,13 @@ export async function startFakeEngine(options: FakeEngineOptions = {}): Promise<
   }
 
   async function answer(exchange: Exchange): Promise<void> {
-    const tooNew = versionFault(exchange.received.target, facts);
-    if (tooNew !== undefined) {
-      await exchange.answer(400, { message: tooNew });
+    const foreign = versionFault(exchange.received.target, facts);
+    if (foreign !== undefined) {
+      await exchange.refuse(400, foreign, ['Api-Version', 'Ostype', 'Server', 'Date']);
       return;
     }
     const route = findRoute(exchange.method, exchange.path);
-    if (route === undefined) await exchange.answer(404, { message: 'page not found' });
+    if (route === undefined) await exchange.refuse(404, 'page not found', ['Date']);
     else await route.handle({ exchange, state, feeds, execs, name: route.name });
   }
 

@@ -53,6 +53,8 @@ export interface Exchange {
   body(): AsyncGenerator<Buffer>;
   text(): Promise<string>;
   answer(status: number, body?: unknown, headers?: Headers): Promise<void>;
+  /** An error from before the engine's routes, which carries only some of its headers. */
+  refuse(status: number, message: string, engineHeaderNames: readonly string[]): Promise<void>;
   /** An answer of known length, sent piece by piece. */
   answerBytes(length: number, pieces: Iterable<Buffer>, headers?: Headers): Promise<void>;
   stream(headers?: Headers): Promise<ChunkWriter>;
@@ -115,8 +117,13 @@ export function createExchange(
     received.bodySha256 = hash.digest('hex');
   }
 
-  async function start(status: number, headers: Headers): Promise<void> {
-    const all = { ...engineHeaders(facts), ...headers };
+  async function start(
+    status: number,
+    headers: Headers,
+    common: Headers = engineHeaders(facts),
+  ): Promise<void> {
+    const closing = head.headers.get('connection')?.toLowerCase() === 'close' ? { Connection: 'close' } : {};
+    const all = { ...common, ...headers, ...closing };
     const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
     await send(socket, `HTTP/1.1 ${status} ${reasons[status] ?? 'Status'}\r\n${lines.join('')}\r\n`);
   }
@@ -151,6 +158,14 @@ export function createExchange(
       return received.body.toString();
     },
     answer,
+    async refuse(status, message, engineHeaderNames) {
+      const common = Object.entries(engineHeaders(facts)).filter(([name]) =>
+        engineHeaderNames.includes(name),
+      );
+      const { bytes, type } = encodeContent({ message });
+      await start(status, { ...type, 'Content-Length': String(bytes.length) }, Object.fromEntries(common));
+      await send(socket, bytes);
+    },
     async answerBytes(length, pieces, headers = {}) {
       await start(200, { 'Content-Length': String(length), ...headers });
       for (const piece of pieces) await send(socket, piece);

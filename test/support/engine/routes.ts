@@ -173,13 +173,13 @@ async function upload({ exchange }: RouteContext): Promise<void> {
 async function getArchive({ exchange }: RouteContext): Promise<void> {
   const stat = { name: 'file', size: 4, mode: 0o644, mtime: '2026-01-01T00:00:00Z', linkTarget: '' };
   const header = Buffer.from(JSON.stringify(stat)).toString('base64');
-  // Like the engine, which knows the length of a tar stream no sooner than we do.
-  const headers = { 'Content-Type': 'application/x-tar', 'X-Docker-Container-Path-Stat': header };
+  const statHeader = { 'X-Docker-Container-Path-Stat': header };
   if (exchange.method === 'HEAD') {
-    await exchange.answer(200, undefined, headers);
+    await exchange.answer(200, undefined, statHeader);
     return;
   }
-  const writer = await exchange.stream(headers);
+  // The engine knows the length of a tar stream no sooner than we do.
+  const writer = await exchange.stream({ 'Content-Type': 'application/x-tar', ...statHeader });
   await writer.write('tar!');
   await writer.end();
 }
