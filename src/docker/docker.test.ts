@@ -66,8 +66,9 @@ describe('docker', () => {
       await eventually(() => engine.receivedAt('/info').length >= 3);
       assert.equal(heard.length, 1);
       engine.become({ swarm: 'worker' });
-      await eventually(() => heard.length === 2);
-      assert.equal(heard[1]?.swarm?.role, 'worker');
+      // A reading in progress at that moment may see a manager whom nobody tells about its node: one change more.
+      await eventually(() => heard.at(-1)?.swarm?.role === 'worker');
+      assert.ok(heard.length <= 3);
     });
   });
 

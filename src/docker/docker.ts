@@ -66,7 +66,7 @@ export interface Docker {
   onChange(listener: (facts: EngineFacts) => void): () => void;
   /** Looks for the agent's own container by host name, then by cgroup. Undefined when it is not in one. */
   ownContainer(signal: AbortSignal): Promise<OwnContainer | undefined>;
-  /** Addresses of the running tasks of a service, from the manager's task list; empty on a worker. */
+  /** Addresses of the running and starting tasks of a service, from the manager's task list; empty on a worker. */
   taskAddresses(serviceName: string, signal: AbortSignal): Promise<readonly string[]>;
   /** Waits for the engine up to a bound, then throws `engine-unreachable`; after that it is asked for ever. */
   start(signal: AbortSignal): Promise<void>;

@@ -68,7 +68,7 @@ describe('own container', () => {
 });
 
 describe('task addresses', () => {
-  it('are those of running tasks, without prefix lengths, ingress and repetitions', () => {
+  it('are those of tasks that run or start, without prefix lengths, ingress and repetitions', () => {
     const attachment = (address: string, ingress = false) => ({
       Network: { Spec: { Ingress: ingress } },
       Addresses: [address],
@@ -82,10 +82,11 @@ describe('task addresses', () => {
         Status: { State: 'running' },
         NetworksAttachments: [attachment('10.0.1.5/24'), attachment('fd00::7/64')],
       },
+      { Status: { State: 'starting' }, NetworksAttachments: [attachment('10.0.1.8/24')] },
       { Status: { State: 'shutdown' }, NetworksAttachments: [attachment('10.0.1.6/24')] },
       { Status: { State: 'running' }, NetworksAttachments: null },
       {},
     ]);
-    assert.deepEqual(addresses, ['10.0.1.5', 'fd00::7']);
+    assert.deepEqual(addresses, ['10.0.1.5', 'fd00::7', '10.0.1.8']);
   });
 });

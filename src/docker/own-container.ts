@@ -93,10 +93,13 @@ export function toOwnContainer(
   };
 }
 
-/** Addresses of tasks that run, without the ingress network's, each once. */
+/**
+ * Addresses of tasks that run or start, without the ingress network's, each once. A task with a health check is
+ * `starting`, and not yet in the service's DNS name, until its first check: this is how agents meet before that.
+ */
 export function toTaskAddresses(tasks: readonly RawTask[]): readonly string[] {
   const addresses = tasks
-    .filter((task) => task.Status?.State === 'running')
+    .filter((task) => task.Status?.State === 'running' || task.Status?.State === 'starting')
     .flatMap((task) => task.NetworksAttachments ?? [])
     .filter((attachment) => attachment.Network?.Spec?.Ingress !== true)
     .flatMap((attachment) => attachment.Addresses ?? [])
