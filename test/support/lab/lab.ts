@@ -8,7 +8,7 @@ import { busyboxImage, importImages, type LabImage } from './images.ts';
 import { createNode, type LabNode } from './node.ts';
 import type { LabPlan } from './plan.ts';
 import { cleanLab, removeLeftovers } from './reaper.ts';
-import { claimLab } from './state.ts';
+import { claimLab, releaseLab } from './state.ts';
 import { formSwarm, setRole } from './swarm.ts';
 import { createSwitch } from './switch.ts';
 import { say } from './wait.ts';
@@ -26,8 +26,6 @@ export interface LabOptions {
   readonly engineTcpPort?: number;
   /** By which `removeLabsNamed` finds it. */
   readonly name?: string;
-  /** Leave it running when this process ends; it is then removed by its name. Default: false. */
-  readonly detached?: boolean;
 }
 
 export interface Lab extends AsyncDisposable {
@@ -40,6 +38,8 @@ export interface Lab extends AsyncDisposable {
   readonly stateFile: string;
   promote(node: LabNode): Promise<void>;
   demote(node: LabNode): Promise<void>;
+  /** It stays when this process ends, until `removeLabsNamed`. */
+  leaveRunning(): void;
 }
 
 /** Makes the lab, its engines starting together. Needs root, and the packages of `scripts/debian-packages.ts`. */
@@ -48,8 +48,8 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   const leftovers = await removeLeftovers();
   if (leftovers > 0) say(`removed ${leftovers} left over from before`);
   const startedMs = performance.now();
-  const plan = claimLab(options.nodes, options.name, options.detached ?? false);
-  const forget = options.detached === true ? (): void => undefined : removeAtExit(plan.stateFile);
+  const plan = claimLab(options.nodes, options.name);
+  const forget = removeAtExit(plan.stateFile);
   const dispose = async (): Promise<void> => {
     await cleanLab(plan.stateFile);
     forget();
@@ -67,6 +67,10 @@ export async function createLab(options: LabOptions): Promise<Lab> {
       stateFile: plan.stateFile,
       promote: (node) => setRole(nodes, node, 'promote'),
       demote: (node) => setRole(nodes, node, 'demote'),
+      leaveRunning: () => {
+        releaseLab(plan.stateFile);
+        forget();
+      },
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {

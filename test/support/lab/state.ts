@@ -18,16 +18,22 @@ export interface LabState {
 const claimGraceMs = 10_000;
 
 /** Claims the lowest free number by making its folder, and writes the record. */
-export function claimLab(nodes: number, name: string | undefined, detached: boolean): LabPlan {
+export function claimLab(nodes: number, name: string | undefined): LabPlan {
   mkdirSync(labsDir, { recursive: true });
   for (let number = 0; number < maxLabs; number += 1) {
     const plan = planLab(number, nodes);
     if (!tryMakeFolder(plan.dir)) continue;
-    const owner = detached ? undefined : { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
+    const owner = { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
     writeState(plan.stateFile, { number, nodes, name, owner });
     return plan;
   }
   throw new Error(`${maxLabs} labs exist already in ${labsDir}`);
+}
+
+/** From now on nobody owns the lab: it is ended by its name. */
+export function releaseLab(stateFile: string): void {
+  const state = readState(stateFile);
+  if (state !== undefined) writeState(stateFile, { ...state, owner: undefined });
 }
 
 function writeState(stateFile: string, state: LabState): void {
