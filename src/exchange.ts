@@ -42,6 +42,12 @@ export function answer(exchange: Exchange, { status, headers, body }: Answer): v
   socket.end(body);
 }
 
+/** Lets a client that asked first (`Expect: 100-continue`) send its body: only once the gate has admitted the request. */
+export function acceptBody(exchange: Exchange): void {
+  if (exchange.kind === 'request' && exchange.req.headers.expect?.toLowerCase() === '100-continue')
+    exchange.res.writeContinue();
+}
+
 /** True when nobody is there to be answered any more. */
 export function hasLeft(exchange: Exchange): boolean {
   return exchange.kind === 'request' ? exchange.res.destroyed : exchange.socket.destroyed;

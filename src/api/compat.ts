@@ -3,7 +3,7 @@
 
 import type { Authenticator, Refusal, Verdict } from '../auth/auth.ts';
 import { AgentError, toAgentError } from '../errors.ts';
-import { type Answer, answer, type Exchange, hasLeft } from '../exchange.ts';
+import { type Answer, acceptBody, answer, type Exchange, hasLeft } from '../exchange.ts';
 import type { Logger } from '../log.ts';
 import type { DockerProxy } from '../proxy/proxy.ts';
 import { portainerHeaders } from '../wire.ts';
@@ -126,8 +126,12 @@ async function authenticateLater(gate: Gate, arrival: Arrival, pending: Promise<
 
 function admit(gate: Gate, { exchange, route, target }: Arrival, verdict: Verdict): void {
   if (hasLeft(exchange)) return;
-  if (verdict.kind === 'refused') refuse(gate, exchange, verdict);
-  else if (route.kind === 'found') gate.serveOwn(exchange, route, target);
+  if (verdict.kind === 'refused') {
+    refuse(gate, exchange, verdict);
+    return;
+  }
+  acceptBody(exchange);
+  if (route.kind === 'found') gate.serveOwn(exchange, route, target);
   else gate.proxy.steer({ exchange, target, answerHeaders: gate.answerHeaders });
 }
 

@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Authenticator, Verdict } from '../auth/auth.ts';
 import type { ClusterView, Member } from '../cluster/cluster.ts';
 import { AgentError, toAgentError } from '../errors.ts';
-import { type Answer, answer, type Exchange, hasLeft } from '../exchange.ts';
+import { type Answer, acceptBody, answer, type Exchange, hasLeft } from '../exchange.ts';
 import type { Logger } from '../log.ts';
 import type { DockerProxy } from '../proxy/proxy.ts';
 import { decorateHeader, peerPaths, portainerHeaders } from '../wire.ts';
@@ -67,6 +67,7 @@ async function serve(
   const verdict = await verdictOf(needs, exchange);
   if (hasLeft(exchange)) return;
   if (verdict.kind === 'refused') throw new AgentError(verdict.code, verdict.details);
+  acceptBody(exchange);
   await execute(needs, exchange, target);
 }
 

@@ -71,11 +71,8 @@ export function createServer(needs: ServerNeeds, options: ServerOptions): Listen
 function attach(server: Server, needs: ServerNeeds): void {
   const { handle } = needs;
   server.on('request', (req, res) => handle({ kind: 'request', req, res }));
-  server.on('checkContinue', (req, res) => {
-    // undici refuses `Expect`; the engine never turns a body down before reading it.
-    res.writeContinue();
-    handle({ kind: 'request', req, res });
-  });
+  // The gate says whether the body is wanted (`acceptBody`); undici refuses `Expect`, so nothing else would.
+  server.on('checkContinue', (req, res) => handle({ kind: 'request', req, res }));
   server.on('checkExpectation', (req, res) => handle({ kind: 'request', req, res }));
   const onRaw = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy());
