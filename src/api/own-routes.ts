@@ -88,7 +88,8 @@ function createHandlers(needs: OwnRoutesNeeds, options: OwnRoutesOptions): Reado
           'Agent management is disabled',
         );
         context.status = status;
-        context.type = 'application/json';
+        // Not `context.type`, which adds a charset: the server reads the message only behind this exact type.
+        context.set('Content-Type', 'application/json');
         context.body = body;
       },
     ],
