@@ -93,7 +93,7 @@ export async function startFakeEngine(options: FakeEngineOptions = {}): Promise<
   async function serveExchange(head: Head, socket: Socket, reader: ByteReader): Promise<boolean> {
     const received = createReceived(head);
     requests.push(received);
-    const { exchange, state: progress } = createExchange(head, socket, reader, facts, received);
+    const { exchange, state: progress, release } = createExchange(head, socket, reader, facts, received);
     try {
       if (!(await failed(exchange, fault(received)))) await answer(exchange);
       for await (const _ of exchange.body());
@@ -101,6 +101,8 @@ export async function startFakeEngine(options: FakeEngineOptions = {}): Promise<
     } catch (error) {
       if (received.outcome === 'open') received.outcome = 'client-left';
       throw error;
+    } finally {
+      release();
     }
     return !progress.hijacked && head.headers.get('connection')?.toLowerCase() !== 'close';
   }

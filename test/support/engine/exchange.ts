@@ -89,10 +89,11 @@ export function createExchange(
   reader: ByteReader,
   facts: FakeEngineFacts,
   received: Received,
-): { readonly exchange: Exchange; readonly state: ExchangeState } {
+): { readonly exchange: Exchange; readonly state: ExchangeState; readonly release: () => void } {
   const state: ExchangeState = { hijacked: false, bodyDone: false };
   const leaving = new AbortController();
-  socket.once('close', () => leaving.abort());
+  const leave = () => leaving.abort();
+  socket.once('close', leave);
   const { method, target } = received;
   const [rawPath = '', ...query] = target.split('?');
 
@@ -183,7 +184,7 @@ export function createExchange(
       return { reader, socket };
     },
   };
-  return { exchange, state };
+  return { exchange, state, release: () => socket.off('close', leave) };
 }
 
 /** Writes and waits for room; rejects when the connection is gone, so that an endless answer ends. */
