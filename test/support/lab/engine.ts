@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 
@@ -30,6 +30,8 @@ export interface Engine {
 const answersWithinMs = 40_000;
 const stopsWithinMs = 30_000;
 const pingTimeoutMs = 2_000;
+/** OVERLAYFS_SUPER_MAGIC of linux/magic.h. */
+const overlayMagic = 0x794c7630;
 
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const logFile = join(options.dir, 'dockerd.log');
@@ -56,12 +58,13 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   return { pid, stop: () => end(child, 'SIGTERM'), kill: () => end(child, 'SIGKILL') };
 }
 
-function engineArguments({ socket, cgroup, tcp }: EngineOptions, configFile: string): readonly string[] {
+function engineArguments({ dir, socket, cgroup, tcp }: EngineOptions, configFile: string): readonly string[] {
   return [
     `--config-file=${configFile}`,
     `--host=unix:///run/${socket.slice(socket.lastIndexOf('/') + 1)}`,
     ...(tcp === undefined ? [] : [`--host=${tcp}`, '--tls=false']),
-    '--storage-driver=overlay2',
+    // An overlay cannot lie on another one, as it would in a container.
+    `--storage-driver=${statfsSync(dir).type === overlayMagic ? 'vfs' : 'overlay2'}`,
     '--exec-opt=native.cgroupdriver=cgroupfs',
     // One folder of cgroups per node, so that the lab can find its containers and leave no cgroup behind.
     `--cgroup-parent=/${cgroup}`,

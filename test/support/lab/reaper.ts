@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { runCommand } from './command.ts';
 import { labsDir, planLab } from './plan.ts';
 import { killAllOf, removeCgroups } from './processes.ts';
-import { isLeftover, type LabState, listLabs, readState } from './state.ts';
+import { isLeftover, type LabState, listLabs, readState, takeForRemoval } from './state.ts';
 
 /** Removes the lab that the record describes. Without a record there is nothing to do. */
 export async function cleanLab(stateFile: string): Promise<void> {
@@ -31,14 +31,15 @@ export async function removeLabsNamed(name: string): Promise<number> {
 
 async function removeLab(state: LabState): Promise<void> {
   const plan = planLab(state.number, state.nodes);
+  if (!takeForRemoval(plan.dir)) return;
   const namespaces = namespacesOf(`flotilla-lab-${state.number}-`);
   await killAllOf({ namespaces, cgroup: plan.cgroup });
   await removeCgroups(plan.cgroup);
   await runCommand(['ip', 'link', 'del', plan.hostLink], { allowFailure: true });
   for (const namespace of namespaces) await removeNamespace(namespace);
-  // The record goes last: until then another start would find what is left.
+  // The records go last: until then another start finds what is left, and leaves it to this one.
   for (const entry of readdirSync(plan.dir)) {
-    if (entry !== 'lab.json') removeTree(join(plan.dir, entry));
+    if (!entry.endsWith('.json')) removeTree(join(plan.dir, entry));
   }
   removeTree(plan.dir);
   tryRemove(labsDir);

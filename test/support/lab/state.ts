@@ -1,9 +1,10 @@
 // The record of what a lab has made, written before it is made, and who owns it.
 // An owner is a process id with its start time, because ids are used again.
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { nodeCode } from '../../../src/errors.ts';
 import { type LabPlan, labsDir, maxLabs, planLab } from './plan.ts';
 
 export interface LabState {
@@ -11,7 +12,12 @@ export interface LabState {
   readonly nodes: number;
   readonly name: string | undefined;
   /** Nobody owns a lab that was left running on purpose; it is ended by name. */
-  readonly owner: { readonly pid: number; readonly startTime: string } | undefined;
+  readonly owner: Owner | undefined;
+}
+
+interface Owner {
+  readonly pid: number;
+  readonly startTime: string;
 }
 
 /** A folder without a record is being claimed right now, unless it is older than this. */
@@ -23,8 +29,7 @@ export function claimLab(nodes: number, name: string | undefined): LabPlan {
   for (let number = 0; number < maxLabs; number += 1) {
     const plan = planLab(number, nodes);
     if (!tryMakeFolder(plan.dir)) continue;
-    const owner = { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
-    writeState(plan.stateFile, { number, nodes, name, owner });
+    writeState(plan.stateFile, { number, nodes, name, owner: thisProcess() });
     return plan;
   }
   throw new Error(`${maxLabs} labs exist already in ${labsDir}`);
@@ -42,9 +47,13 @@ function writeState(stateFile: string, state: LabState): void {
 }
 
 export function readState(stateFile: string): LabState | undefined {
+  return readJson<LabState>(stateFile);
+}
+
+/** Files of this module only; one of another shape is a fault of ours and fails where it is used. */
+function readJson<T>(file: string): T | undefined {
   try {
-    // Written by writeState only; a file of another shape is a fault of ours and fails where it is used.
-    return JSON.parse(readFileSync(stateFile, 'utf8')) as LabState;
+    return JSON.parse(readFileSync(file, 'utf8')) as T;
   } catch {
     return undefined;
   }
@@ -65,7 +74,35 @@ export function listLabs(): readonly LabState[] {
 
 /** True when the owner has ended without removing its lab. */
 export function isLeftover({ owner }: LabState): boolean {
-  return owner !== undefined && startTimeOf(owner.pid) !== owner.startTime;
+  return owner !== undefined && !isAlive(owner);
+}
+
+/**
+ * True for the one process that may remove the lab. Without this a slow remover could hit a new lab that was given the
+ * same number. A remover that died is replaced.
+ */
+export function takeForRemoval(dir: string): boolean {
+  const file = join(dir, 'removing.json');
+  for (;;) {
+    try {
+      writeFileSync(file, JSON.stringify(thisProcess()), { flag: 'wx' });
+      return true;
+    } catch (error) {
+      // Gone altogether, with its folder: somebody was quicker.
+      if (nodeCode(error) !== 'EEXIST') return false;
+    }
+    const remover = readJson<Owner>(file);
+    if (remover === undefined || isAlive(remover)) return false;
+    rmSync(file, { force: true });
+  }
+}
+
+function thisProcess(): Owner {
+  return { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
+}
+
+function isAlive({ pid, startTime }: Owner): boolean {
+  return startTimeOf(pid) === startTime;
 }
 
 function numbersOfLabs(): readonly number[] {
@@ -91,7 +128,7 @@ function tryMakeFolder(path: string): boolean {
     mkdirSync(path, { mode: 0o711 });
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    if (nodeCode(error) === 'EEXIST') return false;
     throw error;
   }
 }
