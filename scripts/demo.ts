@@ -6,8 +6,11 @@ import { dirname, join } from 'node:path';
 import { callAgent, getJson } from '../test/support/lab/agent-client.ts';
 import { busyboxImage, nodeImage } from '../test/support/lab/images.ts';
 import { createLab, type Lab } from '../test/support/lab/lab.ts';
+import { planLab } from '../test/support/lab/plan.ts';
 import { removeLabsNamed } from '../test/support/lab/reaper.ts';
 import { buildAgentImage, deployStack, stackName, waitForCluster } from '../test/support/lab/stack.ts';
+import { listLabs } from '../test/support/lab/state.ts';
+import { setLinks } from '../test/support/lab/switch.ts';
 import { createSigner, type Signer } from '../test/support/signer.ts';
 import { ensurePackages } from './debian-packages.ts';
 
@@ -15,11 +18,27 @@ const labName = 'demo';
 const nodeCount = 3;
 
 const [command = 'up', ...rest] = process.argv.slice(2);
-if (rest.length === 0 && command === 'up') await up();
-else if (rest.length === 0 && command === 'down') await down();
-else {
-  process.stderr.write('usage: npm run demo [-- up | down]\n');
-  process.exitCode = 2;
+try {
+  await run();
+} catch (error) {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    process.stderr.write(`${cause.message}\n`);
+  process.exitCode = 1;
+}
+
+async function run(): Promise<void> {
+  switch (`${command} ${rest.length}`) {
+    case 'up 0':
+      return up();
+    case 'down 0':
+      return down();
+    case 'cut 1':
+      return cutOff(rest);
+    case 'reconnect 0':
+      return cutOff([]);
+    default:
+      throw new Error('usage: npm run demo [-- up | down | cut node-2 | reconnect]');
+  }
 }
 
 async function up(): Promise<void> {
@@ -50,6 +69,27 @@ async function down(): Promise<void> {
   print(
     removed === 0 ? 'No demo is running.' : 'The demo is removed: engines, networks, images and folders.',
   );
+}
+
+/** Cuts off these nodes and no others. */
+async function cutOff(names: readonly string[]): Promise<void> {
+  const state = listLabs().find(({ name }) => name === labName);
+  if (state === undefined) throw new Error('no demo is running: npm run demo');
+  const plan = planLab(state.number, state.nodes);
+  const unknown = names.filter((name) => plan.nodes.every((node) => node.name !== name));
+  if (unknown.length > 0)
+    throw new Error(`no node ${unknown.join()}: there are ${plan.nodes.map(nameOf).join(', ')}`);
+  await setLinks(
+    plan,
+    plan.nodes.map((node) => ({ port: node.port, cut: names.includes(node.name), lossPercent: 0 })),
+  );
+  print(
+    names.length === 0 ? 'All nodes are connected.' : `Every packet to and from ${names.join()} is dropped.`,
+  );
+}
+
+function nameOf({ name }: { readonly name: string }): string {
+  return name;
 }
 
 async function runBox(node: Lab['nodes'][number], name: string): Promise<void> {
@@ -116,6 +156,11 @@ Every node answers for all. Through the agent on node-1:
   ${docker('node-2')} exec -it web-2 sh
   ${docker('manager')} node ls
   ${docker('manager')} service ps ${stackName}_agent
+
+See what happens when a node goes silent, and comes back:
+
+  npm run demo -- cut node-3
+  npm run demo -- reconnect
 
 To call an agent yourself, sign as Portainer does; two headers are in ${folder}/cluster/config.json.
 A Portainer server adds the environment "Docker Swarm, Agent" with the address ${lab.node(1).address}:9001.

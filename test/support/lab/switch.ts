@@ -24,13 +24,18 @@ export async function createSwitch(plan: LabPlan): Promise<Switch> {
     setLink: async (node, change) => {
       const before = links.get(node.port) ?? { port: node.port, cut: false, lossPercent: 0 };
       links.set(node.port, { ...before, ...change });
-      const input = toFilterTable([...links.values()]);
-      await inNamespace(plan.switchNamespace, ['iptables-restore', '-w', '5'], { input });
+      await setLinks(plan, [...links.values()]);
     },
   };
 }
 
-export async function inNamespace(
+/** Replaces what happens on all links at once. */
+export async function setLinks(plan: LabPlan, links: readonly LinkState[]): Promise<void> {
+  const input = toFilterTable(links);
+  await inNamespace(plan.switchNamespace, ['iptables-restore', '-w', '5'], { input });
+}
+
+async function inNamespace(
   namespace: string,
   argv: readonly string[],
   options?: CommandOptions,
