@@ -8,7 +8,7 @@ import { busyboxImage, nodeImage } from '../test/support/lab/images.ts';
 import { createLab, type Lab } from '../test/support/lab/lab.ts';
 import { planLab } from '../test/support/lab/plan.ts';
 import { removeLabsNamed } from '../test/support/lab/reaper.ts';
-import { buildAgentImage, deployStack, stackName, waitForCluster } from '../test/support/lab/stack.ts';
+import { buildAgentImage, deployStack, stackName, waitForStack } from '../test/support/lab/stack.ts';
 import { listLabs } from '../test/support/lab/state.ts';
 import { setLinks } from '../test/support/lab/switch.ts';
 import { createSigner, type Signer } from '../test/support/signer.ts';
@@ -53,7 +53,7 @@ async function up(): Promise<void> {
     await deployStack(lab.node(1));
     await Promise.all(lab.nodes.flatMap((node) => ['web', 'worker'].map((name) => runBox(node, name))));
     const signer = createSigner();
-    await waitForCluster(lab, signer);
+    await waitForStack(lab, signer);
     await showContainers(lab, signer);
     printCommands(lab, await writeCliConfigs(lab, signer));
     lab.leaveRunning();

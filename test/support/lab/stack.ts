@@ -26,6 +26,7 @@ export interface StackOptions {
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const buildTimeoutMs = 120_000;
 const formedWithinMs = 60_000;
+const seenWithinMs = 2_000;
 
 /** `npm run build`, then the image on every engine: without a registry an image is only where it was built. */
 export async function buildAgentImage(nodes: readonly LabNode[]): Promise<void> {
@@ -45,19 +46,39 @@ export async function deployStack(manager: LabNode, options: StackOptions = {}):
   await manager.docker(deploy, { cwd: root, env });
 }
 
-/** Waits until every agent counts every other one. On failure it says what became of the tasks. */
-export async function waitForCluster(lab: Lab, signer: Signer): Promise<void> {
-  const seenBy = async (node: LabNode): Promise<number> => {
-    const agents = await getJson({ address: node.address, path: '/agents', signer });
-    return Array.isArray(agents) ? agents.length : 0;
-  };
-  const isWhole = async (): Promise<boolean> =>
-    (await Promise.all(lab.nodes.map(seenBy))).every((count) => count === lab.nodes.length);
+/** Waits until every agent of the stack counts every other one. On failure it says what became of the tasks. */
+export async function waitForStack(lab: Lab, signer: Signer): Promise<void> {
   try {
-    await waitFor('the agents to form one cluster', isWhole, { withinMs: formedWithinMs, everyMs: 200 });
+    await waitForCluster(lab.nodes, signer, formedWithinMs);
   } catch (cause) {
     throw new Error(`form a cluster\n${await describeAgents(lab)}`, { cause });
   }
+}
+
+/** Waits until the agents on these nodes count each other and nobody else, whatever way they were started. */
+export async function waitForCluster(
+  nodes: readonly LabNode[],
+  signer: Signer,
+  withinMs: number,
+): Promise<void> {
+  const expected = nodes
+    .map((node) => node.name)
+    .toSorted()
+    .join();
+  const isWhole = async (): Promise<boolean> =>
+    (await Promise.all(nodes.map((node) => membersSeenBy(node, signer)))).every(
+      (names) => names === expected,
+    );
+  await waitFor('the agents to form one cluster', isWhole, { withinMs, everyMs: 100 });
+}
+
+async function membersSeenBy(node: LabNode, signer: Signer): Promise<string> {
+  const agents = await getJson({ address: node.address, path: '/agents', signer, timeoutMs: seenWithinMs });
+  if (!Array.isArray(agents)) throw new Error(`/agents of ${node.name} is no list`);
+  return agents
+    .map((agent: { readonly NodeName?: unknown }) => String(agent.NodeName))
+    .toSorted()
+    .join();
 }
 
 /** Tasks of the service, and the last lines of each agent's log. */
