@@ -24,6 +24,11 @@ const slashNames = new Set(['images', 'distribution', 'plugins']);
 
 // One version, once, at the start (agent-api.md Q17); two-digit majors stay, as the original has it.
 const versionPrefix = /^\/(v\d\.\d*)(?=\/|$)/;
+// The engine takes any digits and dots behind `/v` for a version and strips them, so that `/v1.41.0/info` runs there as
+// `/info` though it was classified as something else. Left over may only be what it answers with a refusal: a bare
+// major, and majors from ten (attack A-12).
+const engineVersionPrefix = /^\/v([0-9.]+)(?=\/|$)/;
+const refusedByEngine = /^(?:\d|[1-9]\d+(?:\.\d+)?)$/;
 const plainPath = /^[A-Za-z0-9/_.:@,~*!$&'()+;=-]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are exactly what is refused here
 const forbiddenRaw = /[\u0000-\u0020\u007f-\uffff#]/;
@@ -44,6 +49,9 @@ export function parseTarget(raw: string): Target {
 
   const version = versionPrefix.exec(fullPath)?.[1];
   const rawPath = version === undefined ? fullPath : fullPath.slice(version.length + 1);
+  const leftOver = engineVersionPrefix.exec(rawPath)?.[1];
+  if (leftOver !== undefined && !refusedByEngine.test(leftOver))
+    throw invalid('a version that is none, or a second one');
   if (rawPath === '') return { rawPath, path: '', query, version, canonical: true };
   const path = plainPath.test(rawPath) ? rawPath : decodePath(rawPath);
   return { rawPath, path, query, version, canonical: cleanPath(path) === path };
