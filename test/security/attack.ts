@@ -6,6 +6,9 @@ import { eventually } from '../support/eventually.ts';
 import { exchangeRaw, requestRaw } from '../support/raw-http.ts';
 import type { LogLine } from '../support/spawn-agent.ts';
 
+/** The reasons of a refused signature. */
+export const signatureReason: RegExp = /^(?:missing|malformed-key|malformed-signature|mismatch|other-key)$/;
+
 export interface RefusalOptions {
   /** Statuses that count as refusal; a closed connection without an answer always does. */
   readonly statuses?: readonly number[];

@@ -99,17 +99,14 @@ describe('framing attacks', () => {
   it('A-10 garbage after the last chunk is refused as the next request', async () => {
     await warmUp(under());
     const head = signedHead(under(), post, 'Transfer-Encoding: chunked');
-    const answer = await exchangeRaw(
-      under().agent.compat,
-      `${head}\r\n5\r\nhello\r\n0\r\n\r\ngarbage\r\n\r\n`,
-    );
+    const bytes = `${head}\r\n5\r\nhello\r\n0\r\n\r\ngarbage\r\n\r\n`;
+    const answer = await exchangeRaw(under().agent.compat, bytes);
     equal(/HTTP\/1\.1 2[\s\S]*HTTP\/1\.1 2/.test(answer), false, answer);
-    deepEqual(
-      under()
-        .forwarded()
-        .map(({ body }) => body.toString()),
-      ['hello'],
-    );
+    // The first request is whole: it may be served, or cut with its connection. The garbage is in neither.
+    for (const { target, body } of under().forwarded()) {
+      equal(target, '/images/load');
+      equal('hello'.startsWith(body.toString()), true);
+    }
     await assertStillWorks(under());
   });
 
@@ -149,8 +146,9 @@ describe('framing attacks', () => {
       path: `/containers/${ttyContainer.id}/archive?path=/`,
       headers: { ...under().signer.headers(), ...mark, 'Content-Length': '500' },
     });
-    await connection.send(`GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`);
-    await eventually(() => equal(under().forwarded()[0]?.bodyBytes, 38));
+    const beginning = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n';
+    await connection.send(beginning);
+    await eventually(() => equal(under().forwarded()[0]?.bodyBytes, beginning.length));
     await connection[Symbol.asyncDispose]();
     await assertStillWorks(under());
     deepEqual(

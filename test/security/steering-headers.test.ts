@@ -4,12 +4,13 @@ import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:tls';
-import { assertLoggedReason, mark, useAgent } from '../support/checks.ts';
+import { assertLoggedReason, mark, startAgentUnderTest, useAgent } from '../support/checks.ts';
 import { exchangeRaw, requestRaw } from '../support/raw-http.ts';
 import { createSigner } from '../support/signer.ts';
 import { assertRefused, signedHead, warmUp } from './attack.ts';
 
 const target = 'X-PortainerAgent-Target';
+const secret = 'the secret of this test';
 const unknownTarget = 'Unable to find the targeted agent';
 
 describe('steering attacks', () => {
@@ -67,16 +68,21 @@ describe('steering attacks', () => {
     deepEqual(under().forwarded(), []);
   });
 
-  for (const name of ['X-PortainerAgent-Signature', 'X-PortainerAgent-PublicKey']) {
-    it(`A-17 a second ${name} is refused`, async () => {
-      const other = createSigner().headers();
-      const value = name.endsWith('Signature')
-        ? other['X-PortainerAgent-Signature']
-        : other['X-PortainerAgent-PublicKey'];
-      const head = signedHead(under(), 'GET /version HTTP/1.1', `${name}: ${value}`, 'Connection: close');
-      await assertRefused(under(), `${head}\r\n`, { statuses: [400, 403] });
+  it('A-17 a second signature is refused, and a second key where keys are taken from requests', async () => {
+    const other = createSigner({ secret }).headers();
+    await using withSecret = await startAgentUnderTest({
+      env: { AGENT_SECRET: secret },
+      signer: createSigner({ secret }),
     });
-  }
+    for (const [agent, name] of [
+      [under(), 'X-PortainerAgent-Signature'],
+      [withSecret, 'X-PortainerAgent-Signature'],
+      [withSecret, 'X-PortainerAgent-PublicKey'],
+    ] as const) {
+      const head = signedHead(agent, 'GET /version HTTP/1.1', `${name}: ${other[name]}`, 'Connection: close');
+      await assertRefused(agent, `${head}\r\n`, { statuses: [400, 403] });
+    }
+  }).timeout(30_000);
 
   it('A-17, A-48 our own marks from a client are dropped, and forwarding headers reach no decision', async () => {
     await warmUp(under());

@@ -75,7 +75,14 @@ export async function connectRaw(address: RawAddress): Promise<RawConnection> {
   const host = address.kind === 'unix' ? 'docker' : `${address.host}:${address.port}`;
 
   async function send(bytes: string | Buffer): Promise<void> {
-    if (!socket.write(bytes)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+    if (socket.write(bytes) || socket.destroyed) return;
+    const room = new AbortController();
+    const { signal } = room;
+    try {
+      await Promise.race([once(socket, 'drain', { signal }), once(socket, 'close', { signal })]);
+    } finally {
+      room.abort();
+    }
   }
 
   async function head(timeoutMs?: number): Promise<RawAnswerHead> {
