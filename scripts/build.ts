@@ -1,7 +1,7 @@
 // `npm run build`: src/flotilla.ts and everything it imports → one file, dist/flotilla.mjs, that needs Node and nothing else.
 // Parts of libraries that the agent never uses are left out: they cost memory from the first second.
 
-import { chmodSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
@@ -42,8 +42,7 @@ const leaveOutNativeAdditions: Plugin = {
 };
 
 async function buildBundle(): Promise<number> {
-  rmSync(dirname(bundleFile), { recursive: true, force: true });
-  const { metafile } = await build({
+  const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: ['src/flotilla.ts'],
     outfile: bundleFile,
@@ -58,12 +57,22 @@ async function buildBundle(): Promise<number> {
     sourcemap: 'linked',
     banner: { js: requireBanner },
     plugins: [leaveOutUnusedParts, leaveOutNativeAdditions],
-    metafile: true,
+    write: false,
     logLevel: 'warning',
   });
-  chmodSync(bundleFile, 0o755);
-  return metafile.outputs[relative(root, bundleFile)]?.bytes ?? 0;
+  mkdirSync(dirname(bundleFile), { recursive: true });
+  for (const { path, contents } of outputFiles) {
+    // Whole or not at all: an image may be built from it at this moment.
+    writeFileSync(`${path}.new`, contents, { mode: 0o755 });
+    renameSync(`${path}.new`, path);
+  }
+  return outputFiles.find(({ path }) => path === bundleFile)?.contents.length ?? 0;
 }
 
-const bytes = await buildBundle();
-process.stdout.write(`${relative(process.cwd(), bundleFile)}: ${(bytes / 1_048_576).toFixed(1)} MiB\n`);
+try {
+  const bytes = await buildBundle();
+  process.stdout.write(`${relative(process.cwd(), bundleFile)}: ${(bytes / 1_048_576).toFixed(1)} MiB\n`);
+} catch {
+  // esbuild has said what is wrong, and where.
+  process.exitCode = 1;
+}

@@ -14,7 +14,8 @@ import { setLinks } from '../test/support/lab/switch.ts';
 import { createSigner, type Signer } from '../test/support/signer.ts';
 import { ensurePackages } from './debian-packages.ts';
 
-const labName = 'demo';
+/** A test runs a demo of its own beside one that somebody looks at. */
+const labName = process.env.FLOTILLA_DEMO_NAME ?? 'demo';
 const nodeCount = 3;
 
 const [command = 'up', ...rest] = process.argv.slice(2);
