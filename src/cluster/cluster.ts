@@ -1,7 +1,18 @@
 // Who the members are and who is gone: the public types of the cluster module and its factory.
 // The view is an immutable snapshot, replaced as a whole at each change; a request reads it once and keeps it.
 
-import type { SwarmRole } from '../docker/docker.ts';
+import type { EngineFacts, OwnContainer, SwarmRole } from '../docker/docker.ts';
+import { AgentError, reasonOf } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { Clock } from './clock.ts';
+import type { Detector } from './detector.ts';
+import { createLibp2pNetwork } from './libp2p-network.ts';
+import { createLookup, type Lookup } from './lookup.ts';
+import { nextGeneration } from './membership.ts';
+import { createIdentity } from './record.ts';
+import type { SelfDescription } from './self-record.ts';
+import { runSession } from './session.ts';
+import { isSameView, toLoneView, toView } from './view.ts';
 
 /** What a member says of itself. Signed by its identity before it travels. */
 export interface MemberRecord {
@@ -37,6 +48,8 @@ export interface Member {
   readonly self: boolean;
   /** A suspect is still used; it has until the suspicion timeout to refute. */
   readonly state: 'alive' | 'suspect';
+  /** Smoothed round trip of probes; undefined for self and for members that others probe. */
+  readonly rttMs?: number | undefined;
 }
 
 /** A member that was here and is not: named in answers until it returns, leaves or is forgotten. */
@@ -58,10 +71,225 @@ export interface ClusterView {
 }
 
 export interface Cluster {
+  readonly name: 'cluster';
+  /** Throws `unavailable` before the start. */
   view(): ClusterView;
   /** Calls back after each change with the new view and the one before, in order. Returns the call that ends it. */
   onChange(listener: (view: ClusterView, before: ClusterView) => void): () => void;
+  /** Tells the others what changed here without the engine saying so: the Edge key. */
+  refresh(): void;
+  /** Returns at once; the cluster is joined in the background, for ever if need be. */
   start(signal: AbortSignal): Promise<void>;
   /** Announces the leave, then closes every connection. */
   stop(signal: AbortSignal): Promise<void>;
+}
+
+export interface ClusterNeeds {
+  readonly facts: () => EngineFacts;
+  readonly onFactsChange: (listener: (facts: EngineFacts) => void) => () => void;
+  readonly ownContainer: (signal: AbortSignal) => Promise<OwnContainer | undefined>;
+  readonly taskAddresses: (serviceName: string, signal: AbortSignal) => Promise<readonly string[]>;
+  /** SHA-256 of the DER certificate on our peer listener, lower-case hex. */
+  readonly tlsFingerprint: string;
+  /** The 32-byte seed of the agent's Ed25519 identity. */
+  readonly identitySeed: Uint8Array;
+  readonly edgeKeySet: () => boolean;
+  /**
+   * Called before our record names an address, with the one that others will use and the one to listen on (they differ
+   * behind a published port only). Resolves with the port of the peer listener there.
+   */
+  readonly onAdvertise: (address: string, listen: string) => Promise<number>;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  /** Resolves a name to literal addresses. Without it: DNS, then the system's resolver. */
+  readonly lookup?: Lookup;
+}
+
+/** `ClusterConfig` of the config module, and the version of this agent. */
+export interface ClusterOptions {
+  readonly secret: string | undefined;
+  readonly addr: string | undefined;
+  readonly seeds: readonly { readonly host: string; readonly port: number }[];
+  readonly advertiseAddr: string | undefined;
+  readonly apiPort: number;
+  readonly gossipPort: number;
+  readonly peerPort: number;
+  readonly probeTimeoutMs: number;
+  readonly probeIntervalMs: number;
+  readonly agentVersion: string;
+}
+
+type Listener = (view: ClusterView, before: ClusterView) => void;
+
+/** A view built within this time has round trips that are new enough. */
+const rttFreshMs = 5_000;
+/** Shown as the address of an agent that has no other members to be reached by. */
+const loneAddress = '127.0.0.1';
+
+/**
+ * Outside a Swarm and without seeds there is no clustering: the view has one member, and nothing listens. That is
+ * decided again whenever the engine's facts change.
+ */
+export function createCluster(needs: ClusterNeeds, options: ClusterOptions): Cluster {
+  return new ClusterMember(needs, options);
+}
+
+class ClusterMember implements Cluster {
+  readonly name = 'cluster';
+  readonly #needs: ClusterNeeds;
+  readonly #options: ClusterOptions;
+  readonly #listeners = new Set<Listener>();
+  #view: ClusterView | undefined;
+  #viewBuiltMs = 0;
+  #detector: Detector | undefined;
+  #session: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
+  #endFacts: (() => void) | undefined;
+  #loneGeneration = 0;
+
+  constructor(needs: ClusterNeeds, options: ClusterOptions) {
+    this.#needs = needs;
+    this.#options = options;
+  }
+
+  view(): ClusterView {
+    const view = this.#view;
+    if (view === undefined)
+      throw new AgentError('unavailable', 'read the member list: cluster is not started');
+    const isOld = this.#needs.clock.monotonicMs() - this.#viewBuiltMs > rttFreshMs;
+    return isOld ? this.#rebuild() : view;
+  }
+
+  onChange(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  refresh(): void {
+    this.#detector?.refresh();
+    if (this.#view !== undefined) this.#update();
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    if (this.#endFacts !== undefined) return;
+    signal.throwIfAborted();
+    this.#loneGeneration = nextGeneration(this.#needs.clock.wallMs(), 0);
+    this.#rebuild();
+    this.#endFacts = this.#needs.onFactsChange(() => this.#onFacts());
+    this.#onFacts();
+  }
+
+  async stop(_signal: AbortSignal): Promise<void> {
+    this.#endFacts?.();
+    this.#endFacts = undefined;
+    await this.#endSession();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop(AbortSignal.abort());
+  }
+
+  #isClustered(): boolean {
+    const { addr, seeds } = this.#options;
+    return this.#needs.facts().swarm !== undefined || addr !== undefined || seeds.length > 0;
+  }
+
+  #onFacts(): void {
+    if (this.#isClustered()) {
+      this.#session ??= this.#beginSession();
+      this.#detector?.refresh();
+    } else {
+      // Left the Swarm: say goodbye, and be alone. Best effort: the session logs its own trouble.
+      void this.#endSession().catch(() => undefined);
+    }
+    this.#update();
+  }
+
+  #beginSession(): { readonly abort: AbortController; readonly ended: Promise<void> } {
+    const abort = new AbortController();
+    const { secret } = this.#options;
+    const identity = createIdentity(this.#needs.identitySeed);
+    const { log } = this.#needs;
+    const needs = {
+      ...this.#needs,
+      identity,
+      lookup: this.#needs.lookup ?? createLookup(),
+      describe: (address: string, peerPort: number) => this.#describe(address, peerPort),
+      createNetwork: () => createLibp2pNetwork({ seed: identity.seed, secret }, log),
+      onChange: (detector: Detector | undefined) => {
+        this.#detector = detector;
+        this.#update();
+      },
+    };
+    const ended = runSession(needs, this.#options, abort.signal).catch((error: unknown) =>
+      log.error('cluster session ended', { reason: reasonOf(error) }),
+    );
+    return { abort, ended };
+  }
+
+  async #endSession(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    session?.abort.abort();
+    await session?.ended;
+  }
+
+  #describe(address: string, peerPort: number): SelfDescription {
+    const facts = this.#needs.facts();
+    const { engineId, nodeName, engineVersion, apiVersion, minApiVersion, swarm } = facts;
+    const { apiPort, gossipPort, agentVersion } = this.#options;
+    return {
+      nodeName,
+      nodeId: swarm?.nodeId ?? engineId,
+      engineId,
+      role: swarm?.role,
+      leader: swarm?.leader ?? false,
+      engineVersion,
+      apiVersion,
+      minApiVersion,
+      agentVersion,
+      address,
+      apiPort,
+      peerPort,
+      gossipPort,
+      tlsFingerprint: this.#needs.tlsFingerprint,
+      edgeKeySet: this.#needs.edgeKeySet(),
+    };
+  }
+
+  #rebuild(): ClusterView {
+    const detector = this.#detector;
+    const view = detector === undefined ? this.#aloneView() : viewOf(detector);
+    this.#view = view;
+    this.#viewBuiltMs = this.#needs.clock.monotonicMs();
+    return view;
+  }
+
+  #aloneView(): ClusterView {
+    const { peerId } = createIdentity(this.#needs.identitySeed);
+    const address = this.#options.advertiseAddr ?? loneAddress;
+    const versions = { peerId, generation: this.#loneGeneration, incarnation: 0 };
+    return toLoneView(
+      { ...this.#describe(address, this.#options.peerPort), ...versions },
+      this.#session === undefined ? 'joined' : 'joining',
+    );
+  }
+
+  #update(): void {
+    const before = this.#view;
+    const view = this.#rebuild();
+    if (before === undefined || isSameView(view, before)) return;
+    for (const listener of [...this.#listeners]) listener(view, before);
+  }
+}
+
+function viewOf(detector: Detector): ClusterView {
+  return toView({
+    self: detector.self(),
+    joined: detector.joined(),
+    entries: detector.entries(),
+    rttMs: (peerId) => detector.rttMs(peerId),
+  });
 }

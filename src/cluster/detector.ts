@@ -157,7 +157,7 @@ export class Detector implements NetworkHandlers {
       case 'ping':
         return this.#answerPing(question.suspect);
       case 'ping-req':
-        return await probeForAnother(this.#needs.network, question.target, this.#timing);
+        return probeForAnother(this.#needs.network, question.target, this.#timing);
       case 'sync': {
         const lines = this.#exchange.answer(peerId, question.lines);
         this.#flush();

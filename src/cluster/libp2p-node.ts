@@ -1,0 +1,135 @@
+// Builds the libp2p node that the gossip runs on: TCP, Noise, yamux, identify, gossipsub, and a pre-shared key if any.
+// Every limit is set on purpose; what the defaults would do is said where that matters.
+
+import type { GossipSub, GossipSubComponents, Message } from '@libp2p/gossipsub';
+import type { Libp2p } from '@libp2p/interface';
+import { maxRumorBytes, parseRumor } from './messages.ts';
+import type { Endpoint } from './network.ts';
+
+export interface Libp2pNodeOptions {
+  /** The Ed25519 seed of the identity. */
+  readonly seed: Uint8Array;
+  readonly listen: Endpoint;
+  readonly preSharedKey: Uint8Array | undefined;
+}
+
+export type GossipNode = Libp2p<{ gossip: GossipSub }>;
+
+export const gossipTopic = 'flotilla/members/1';
+
+/** More than `fullMeshMembers` and its fingers need; the rest is room for strangers that have not been cut off yet. */
+const maxConnections = 256;
+/** All members of a cluster may start at once, and in a lab they share one host; the defaults are 10 and 5 a second. */
+const maxIncomingPending = 64;
+const maxInboundPerHostAndSecond = 64;
+const dialTimeoutMs = 1_000;
+const maxParallelDials = 64;
+/** A black-holed peer must not hold up gossipsub's queue of new streams for the default 10 s. */
+const negotiationTimeoutMs = 1_500;
+
+/** Loaded here and not at the top: an agent without a cluster never pays the memory for libp2p. */
+export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<GossipNode> {
+  const [{ createLibp2p }, { tcp }, { noise }, { yamux }, { identify }, { generateKeyPairFromSeed }] =
+    await Promise.all([
+      import('libp2p'),
+      import('@libp2p/tcp'),
+      import('@libp2p/noise'),
+      import('@libp2p/yamux'),
+      import('@libp2p/identify'),
+      import('@libp2p/crypto/keys'),
+    ]);
+  const gossip = await createGossip();
+  const protector = await createProtector(options.preSharedKey);
+  return createLibp2p({
+    privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
+    nodeInfo: { name: 'flotilla', version: '1', userAgent: 'flotilla' },
+    addresses: { listen: [toMultiaddrText(options.listen)] },
+    transports: [tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } })],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ maxInboundStreams: 32, maxOutboundStreams: 32 })],
+    ...(protector === undefined ? {} : { connectionProtector: protector }),
+    connectionManager: {
+      maxConnections,
+      maxParallelDials,
+      maxIncomingPendingConnections: maxIncomingPending,
+      inboundConnectionThreshold: maxInboundPerHostAndSecond,
+      dialTimeout: dialTimeoutMs,
+      addressDialTimeout: dialTimeoutMs,
+      inboundUpgradeTimeout: 3_000,
+      outboundStreamProtocolNegotiationTimeout: negotiationTimeoutMs,
+      inboundStreamProtocolNegotiationTimeout: negotiationTimeoutMs,
+      // Redialling is the detector's business.
+      reconnectRetries: 0,
+    },
+    // Its pings and time-outs would be a second failure detector beside ours.
+    connectionMonitor: { enabled: false },
+    services: {
+      // gossipsub learns from identify who speaks it; identify push is not loaded.
+      identify: identify({ timeout: 2_000 }),
+      gossip,
+    },
+    start: false,
+  });
+}
+
+export function toMultiaddrText(endpoint: Endpoint): string {
+  const family = endpoint.address.includes(':') ? 'ip6' : 'ip4';
+  return `/${family}/${endpoint.address}/tcp/${endpoint.port}`;
+}
+
+async function createGossip(): Promise<(components: GossipSubComponents) => GossipSub> {
+  const { gossipsub, TopicValidatorResult } = await import('@libp2p/gossipsub');
+  const isRumor = (message: Message): boolean => {
+    try {
+      parseRumor(message.data);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const create = gossipsub({
+    globalSignaturePolicy: 'StrictSign',
+    emitSelf: false,
+    fallbackToFloodsub: false,
+    doPX: false,
+    tagMeshPeers: false,
+    // The publisher sends to every neighbour itself: a change reaches a full mesh in one hop, whatever the mesh holds.
+    floodPublish: true,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    // A small mesh: rumors are rare and repaired by comparing hashes.
+    D: 4,
+    Dlo: 2,
+    Dhi: 8,
+    Dout: 1,
+    Dscore: 1,
+    Dlazy: 3,
+    seenTTL: 30_000,
+    // A pruned or restarted member is grafted again in seconds; the defaults wait a minute and ten seconds.
+    pruneBackoff: 5_000,
+    unsubcribeBackoff: 2_000,
+    graftFloodThreshold: 1_000,
+    // Members may share an address (a lab, a NAT): the default score penalises more than ten.
+    scoreParams: { IPColocationFactorWeight: 0 },
+    allowedTopics: [gossipTopic],
+    maxInboundDataLength: maxRumorBytes * 2,
+    maxOutboundBufferSize: 1_048_576,
+    maxTopicBytesPerPeer: 4_096,
+  });
+  return (components) => {
+    const gossip = create(components);
+    // What is no rumor is not passed on, and counts against the score of the peer that sent it.
+    gossip.topicValidators.set(gossipTopic, (_peer, message) =>
+      isRumor(message) ? TopicValidatorResult.Accept : TopicValidatorResult.Reject,
+    );
+    return gossip;
+  };
+}
+
+async function createProtector(
+  preSharedKey: Uint8Array | undefined,
+): Promise<ReturnType<typeof import('@libp2p/pnet').preSharedKey> | undefined> {
+  if (preSharedKey === undefined) return undefined;
+  const pnet = await import('@libp2p/pnet');
+  return pnet.preSharedKey({ psk: preSharedKey });
+}

@@ -1,0 +1,62 @@
+// Builds the view that the rest of the agent reads from what the detector knows, and tells whether it changed.
+// Pure. Live members are ordered by node name, then engine id; nobody is both a member and missing.
+
+import type { ClusterView, Member, MemberRecord, MissingMember } from './cluster.ts';
+import { compareText, type Entry, isLive } from './membership.ts';
+
+export interface ViewFacts {
+  readonly self: MemberRecord;
+  readonly joined: boolean;
+  readonly entries: readonly Entry[];
+  readonly rttMs: (peerId: string) => number | undefined;
+}
+
+export function toView(facts: ViewFacts): ClusterView {
+  const self: Member = { record: facts.self, self: true, state: 'alive', rttMs: undefined };
+  const others = facts.entries.filter(
+    (entry) => isLive(entry) && entry.signed.record.engineId !== facts.self.engineId,
+  );
+  const members = [self, ...others.map((entry) => toMember(entry, facts))].sort(byName);
+  const names = new Set(members.map((member) => member.record.nodeName));
+  const missing = facts.entries.filter(
+    // A node that was set up anew has a new engine id under the old name: it is here, not missing.
+    (entry) => entry.state === 'dead' && !names.has(entry.signed.record.nodeName),
+  );
+  return {
+    state: facts.joined ? 'joined' : 'joining',
+    self,
+    members,
+    missing: missing.map(toMissing).sort((a, b) => compareText(a.nodeName, b.nodeName)),
+  };
+}
+
+/** The view of an agent that has no cluster: itself. */
+export function toLoneView(self: MemberRecord, state: ClusterView['state']): ClusterView {
+  return toView({ self, joined: state === 'joined', entries: [], rttMs: () => undefined });
+}
+
+/** Round trip times change all the time and do not count. */
+export function isSameView(a: ClusterView, b: ClusterView): boolean {
+  return JSON.stringify(a, withoutRtt) === JSON.stringify(b, withoutRtt);
+}
+
+function withoutRtt(key: string, value: unknown): unknown {
+  return key === 'rttMs' ? undefined : value;
+}
+
+function toMember(entry: Entry, facts: ViewFacts): Member {
+  const { record } = entry.signed;
+  const state = entry.state === 'suspect' ? 'suspect' : 'alive';
+  return { record, self: false, state, rttMs: facts.rttMs(record.peerId) };
+}
+
+function toMissing(entry: Entry): MissingMember {
+  const { nodeName, engineId } = entry.signed.record;
+  return { nodeName, engineId, reason: 'dead', sinceMs: entry.sinceWallMs };
+}
+
+function byName(a: Member, b: Member): number {
+  return (
+    compareText(a.record.nodeName, b.record.nodeName) || compareText(a.record.engineId, b.record.engineId)
+  );
+}
