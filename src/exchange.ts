@@ -52,3 +52,13 @@ export function acceptBody(exchange: Exchange): void {
 export function hasLeft(exchange: Exchange): boolean {
   return exchange.kind === 'request' ? exchange.res.destroyed : exchange.socket.destroyed;
 }
+
+/** Aborted when the client leaves before it was answered. */
+export function leaveSignal(exchange: Exchange): AbortSignal {
+  const controller = new AbortController();
+  const stream = exchange.kind === 'request' ? exchange.res : exchange.socket;
+  stream.once('close', () => {
+    if (!stream.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}

@@ -7,7 +7,8 @@ import { type Answer, acceptBody, answer, type Exchange, hasLeft } from '../exch
 import type { Logger } from '../log.ts';
 import type { DockerProxy } from '../proxy/proxy.ts';
 import { portainerHeaders } from '../wire.ts';
-import { errorAnswer, toAnswer } from './error-response.ts';
+import { errorAnswer, type Fail, toAnswer } from './error-response.ts';
+import type { Observe } from './observe.ts';
 import { findOwnRoute, type OwnRoute } from './own-route.ts';
 import { cleanPath, parseTarget, type Target } from './target.ts';
 
@@ -16,6 +17,8 @@ export interface CompatNeeds {
   readonly proxy: DockerProxy;
   /** Serves a route of ours, here or on the targeted member. */
   readonly serveOwn: (exchange: Exchange, route: FoundRoute, target: Target) => void;
+  readonly fail: Fail;
+  readonly observe: Observe;
   readonly log: Logger;
 }
 
@@ -28,8 +31,6 @@ export interface CompatOptions {
 
 export interface CompatGate {
   handle(exchange: Exchange): void;
-  /** Answers with an error of ours, in this listener's shape. */
-  fail(exchange: Exchange, error: AgentError): void;
 }
 
 /** A request between the target's parsing and its execution. */
@@ -44,12 +45,11 @@ interface Gate extends CompatNeeds, CompatOptions {}
 export function createCompatGate(needs: CompatNeeds, options: CompatOptions): CompatGate {
   const gate: Gate = { ...needs, ...options };
   return {
-    fail: (exchange, error) => fail(gate, exchange, error),
     handle(exchange): void {
       try {
         enter(gate, exchange);
       } catch (error) {
-        fail(gate, exchange, toAgentError(error, 'unavailable', 'route request'));
+        gate.fail(exchange, toAgentError(error, 'unavailable', 'route request'));
       }
     },
   };
@@ -77,7 +77,7 @@ function answeredByRouter(gate: Gate, { exchange, route, target }: Arrival): boo
       return false;
     case 'found':
       if (route.router !== 'ping') return false;
-      gate.serveOwn(exchange, route, target);
+      serveOwn(gate, exchange, route, target);
       return true;
     case 'key':
       // Without the agent's headers, as the original's key router has none.
@@ -120,7 +120,7 @@ async function authenticateLater(gate: Gate, arrival: Arrival, pending: Promise<
   try {
     admit(gate, arrival, await pending);
   } catch (error) {
-    fail(gate, arrival.exchange, toAgentError(error, 'unavailable', 'verify signature'));
+    gate.fail(arrival.exchange, toAgentError(error, 'unavailable', 'verify signature'));
   }
 }
 
@@ -135,19 +135,16 @@ function admit(gate: Gate, { exchange, route, target }: Arrival, verdict: Verdic
   else gate.proxy.steer({ exchange, target, answerHeaders: gate.answerHeaders });
 }
 
-function refuse(gate: Gate, exchange: Exchange, { code, details, reason }: Refusal): void {
-  const hint = reason === 'other-key' ? { hint: '`flotilla keys forget` releases the associated key' } : {};
-  gate.log.warn('signature refused', { reason, remote: exchange.req.socket.remoteAddress, ...hint });
-  reply(gate, exchange, toAnswer(new AgentError(code, details)));
+function serveOwn(gate: Gate, exchange: Exchange, route: FoundRoute, target: Target): void {
+  gate.observe(exchange, 'own', 'short');
+  gate.serveOwn(exchange, route, target);
 }
 
-function fail(gate: Gate, exchange: Exchange, error: AgentError): void {
-  const shaped = toAnswer(error);
-  const { method, url } = exchange.req;
-  const fields = { reason: error.code, method, url, status: shaped.status, error: error.message };
-  if (shaped.status >= 500) gate.log.warn('request failed', fields);
-  else gate.log.debug('request refused', fields);
-  reply(gate, exchange, shaped);
+function refuse(gate: Gate, exchange: Exchange, { code, details, reason }: Refusal): void {
+  const hint = reason === 'other-key' ? { hint: '`flotilla keys forget` releases the associated key' } : {};
+  gate.observe(exchange, 'refused', 'short');
+  gate.log.warn('signature refused', { reason, remote: exchange.req.socket.remoteAddress, ...hint });
+  reply(gate, exchange, toAnswer(new AgentError(code, details)));
 }
 
 function reply(gate: Gate, exchange: Exchange, shaped: Answer): void {

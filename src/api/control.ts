@@ -43,6 +43,7 @@ export interface ControlOptions {
 }
 
 const ownerOnly = 0o600;
+/** Commands that an operator types. */
 const maxConnections = 16;
 const defaultForgetTimeoutMs = 5_000;
 

@@ -2,9 +2,25 @@
 // so they are exact; of a failure inside us a client learns the code, never a stack or a path.
 
 import { type AgentError, nodeCode } from '../errors.ts';
-import type { Answer } from '../exchange.ts';
+import { type Answer, answer, type Exchange } from '../exchange.ts';
+import type { Logger } from '../log.ts';
 
 const json: readonly string[] = ['Content-Type', 'application/json'];
+
+/** Answers an exchange with an error of ours, and logs why, once. */
+export type Fail = (exchange: Exchange, error: AgentError) => void;
+
+/** `answerHeaders` is what the listener adds to each of its answers. */
+export function createFail(log: Logger, answerHeaders: readonly string[]): Fail {
+  return (exchange, error) => {
+    const shaped = toAnswer(error);
+    const { method, url } = exchange.req;
+    const fields = { reason: error.code, method, url, status: shaped.status, error: error.message };
+    if (shaped.status >= 500) log.warn('request failed', fields);
+    else log.debug('request refused', fields);
+    answer(exchange, { ...shaped, headers: [...answerHeaders, ...shaped.headers] });
+  };
+}
 
 /** An error body of agent-api.md 7: `details` repeats the message when there is no cause to name. */
 export function errorAnswer(status: number, message: string, details: string = message): Answer {

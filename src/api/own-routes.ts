@@ -8,7 +8,6 @@ import Koa from 'koa';
 import type { ClusterView, Member } from '../cluster/cluster.ts';
 import { AgentError, toAgentError } from '../errors.ts';
 import { answer, type Exchange } from '../exchange.ts';
-import type { Logger } from '../log.ts';
 import { portainerHeaders } from '../wire.ts';
 import type { FoundRoute } from './compat.ts';
 import { errorAnswer } from './error-response.ts';
@@ -21,7 +20,6 @@ export interface OwnRoutesNeeds {
   readonly hostInfo: () => Promise<unknown>;
   /** Answers with an error in the compat listener's shape. */
   readonly fail: (exchange: Exchange, error: AgentError) => void;
-  readonly log: Logger;
 }
 
 export interface OwnRoutesOptions {

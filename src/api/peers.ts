@@ -5,9 +5,9 @@ import type { TLSSocket } from 'node:tls';
 import type { Authenticator, Verdict } from '../auth/auth.ts';
 import type { ClusterView, Member } from '../cluster/cluster.ts';
 import { AgentError, toAgentError } from '../errors.ts';
-import { type Answer, acceptBody, answer, type Exchange, hasLeft } from '../exchange.ts';
+import { acceptBody, answer, type Exchange, hasLeft, leaveSignal } from '../exchange.ts';
 import type { Logger } from '../log.ts';
-import type { DockerProxy } from '../proxy/proxy.ts';
+import type { DockerProxy, ServePart } from '../proxy/proxy.ts';
 import { decorateHeader, peerPaths, portainerHeaders } from '../wire.ts';
 import { errorAnswer, toAnswer } from './error-response.ts';
 import { findOwnRoute } from './own-route.ts';
@@ -16,8 +16,8 @@ import { cleanPath, parseTarget, type Target } from './target.ts';
 export interface PeerGateNeeds {
   readonly view: () => ClusterView;
   readonly proxy: DockerProxy;
-  /** Answers a list with its items decorated, for the entry agent to splice. */
-  readonly serveList: (exchange: Exchange, target: Target) => Promise<Answer>;
+  /** This node's part of a list, its items decorated, for the entry agent to splice. */
+  readonly servePart: ServePart;
   readonly serveOwn: (exchange: Exchange, route: string) => void;
   /** Takes over what a member knows of the association, and says what holds then. Only with a cluster secret. */
   readonly exchangeAssociation: ((body: string) => string) | undefined;
@@ -77,8 +77,12 @@ async function execute(needs: PeerGateNeeds, exchange: Exchange, target: Target)
     needs.serveOwn(exchange, own.route);
     return;
   }
-  if (exchange.req.headers[decorateHeader] !== undefined) {
-    const part = await needs.serveList(exchange, target);
+  const list =
+    exchange.req.headers[decorateHeader] === undefined ? undefined : needs.proxy.listKindOf(target.path);
+  if (list !== undefined) {
+    const { method = '', rawHeaders } = exchange.req;
+    const request = { method, path: `${target.rawPath}${target.query}`, rawHeaders };
+    const part = await needs.servePart(list, request, leaveSignal(exchange));
     if (!hasLeft(exchange)) answer(exchange, part);
     return;
   }

@@ -5,7 +5,7 @@ import http, { IncomingMessage, type Server } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TlsOptions } from 'node:tls';
+import { type TlsOptions, Server as tlsServer } from 'node:tls';
 import { AgentError, nodeCode } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
 
@@ -18,14 +18,19 @@ export interface ServerNeeds {
 }
 
 export interface ServerOptions {
+  /** Idle keep-alive of a connection, milliseconds. */
   readonly keepAliveMs: number;
-  /** Undefined for plain HTTP. */
-  readonly tls: TlsOptions | undefined;
 }
 
-export interface ListeningServer {
-  readonly server: Server;
-  listen(host: string, port: number): Promise<AddressInfo>;
+export type ListenerState = 'starting' | 'listening' | 'closed';
+
+/** One listener's life: not yet there, listening, and closed for good. */
+export interface Listener {
+  state(): ListenerState;
+  /** Undefined `tls` is plain HTTP. Rejects with `unavailable` when the address cannot be had. */
+  listen(host: string, port: number, tls: TlsOptions | undefined): Promise<AddressInfo>;
+  /** For connections to come. */
+  renewCertificate(tls: TlsOptions): void;
   /** Stops accepting and closes idle connections; resolves when the last one has ended, or at the deadline by force. */
   drain(deadline: AbortSignal): Promise<void>;
 }
@@ -37,8 +42,32 @@ const headersTimeoutMs = 60_000;
 /** Connections of one listener, idle ones included; beyond, new ones are refused. */
 export const maxConnections: number = 16_384;
 const tcpKeepAliveMs = 30_000;
+const drainSweepMs = 50;
 
-export function createServer(needs: ServerNeeds, options: ServerOptions): ListeningServer {
+export function createListener(needs: ServerNeeds, options: ServerOptions): Listener {
+  let live: { readonly server: Server; readonly sockets: ReadonlySet<Duplex> } | undefined;
+  let closed = false;
+  return {
+    state: () => (closed ? 'closed' : live === undefined ? 'starting' : 'listening'),
+    async listen(host, port, tls): Promise<AddressInfo> {
+      if (closed || live !== undefined) throw new AgentError('unavailable', 'listen twice');
+      const server = createServer(needs, options, tls);
+      const address = await listen(server, host, port);
+      live = { server, sockets: trackSockets(server, tls !== undefined) };
+      return address;
+    },
+    renewCertificate(tls): void {
+      if (live?.server instanceof tlsServer) live.server.setSecureContext(tls);
+    },
+    async drain(deadline): Promise<void> {
+      closed = true;
+      if (live !== undefined) await drain(live.server, live.sockets, deadline);
+      live = undefined;
+    },
+  };
+}
+
+function createServer(needs: ServerNeeds, options: ServerOptions, tls: TlsOptions | undefined): Server {
   const settings = {
     IncomingMessage: hijackAwareRequest(needs.isHijack),
     // Asked only for what the class above marks as an upgrade; an `Upgrade` elsewhere is ignored, as RFC 9110 allows.
@@ -54,18 +83,13 @@ export function createServer(needs: ServerNeeds, options: ServerOptions): Listen
     noDelay: true,
   };
   const server: Server =
-    options.tls === undefined
+    tls === undefined
       ? http.createServer(settings)
-      : (https.createServer({ ...settings, ...options.tls }) as unknown as Server);
+      : (https.createServer({ ...settings, ...tls }) as unknown as Server);
   server.maxConnections = maxConnections;
   server.timeout = 0;
-  const sockets = trackSockets(server, options.tls !== undefined);
   attach(server, needs);
-  return {
-    server,
-    listen: (host, port) => listen(server, host, port),
-    drain: (deadline) => drain(server, sockets, deadline),
-  };
+  return server;
 }
 
 function attach(server: Server, needs: ServerNeeds): void {
@@ -181,7 +205,10 @@ function drain(server: Server, sockets: ReadonlySet<Duplex>, deadline: AbortSign
       server.closeAllConnections();
       for (const socket of sockets) socket.destroy();
     };
+    // A connection that was busy at first is idle once its answer has ended, and Node keeps it.
+    const sweep = setInterval(() => server.closeIdleConnections(), drainSweepMs);
     server.close(() => {
+      clearInterval(sweep);
       deadline.removeEventListener('abort', force);
       resolve();
     });

@@ -94,3 +94,21 @@ export function cleanPath(path: string): string {
 function invalid(reason: string): AgentError {
   return new AgentError('request-invalid', `parse request target: ${reason}`);
 }
+
+/**
+ * Whether a request turns its connection into a raw pipe. A target that does not parse is no hijack: the gate refuses it
+ * like any other. Asked for every request, so that the common ones are told apart without parsing.
+ */
+export function isHijack(
+  streamClassOf: (method: string, path: string) => string,
+  method: string,
+  target: string,
+  upgrade: string | undefined,
+): boolean {
+  if (method !== 'POST' && upgrade === undefined) return false;
+  try {
+    return streamClassOf(method, parseTarget(target).path) === 'hijack';
+  } catch {
+    return false;
+  }
+}

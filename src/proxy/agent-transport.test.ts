@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as tick } from 'node:timers/promises';
@@ -202,6 +203,52 @@ describe('agent-transport', () => {
     await transports.to(newer).fetch(get, limits);
     await eventually(() => !peer.clientPorts().includes(first));
     await rejectsWith(transports.to(peer.member).fetch(get, limits), 'member-unreachable');
+  });
+
+  it('relays streams both ways, ends them when the client leaves, and lists beside any number of them', async () => {
+    let aborted = 0;
+    peer.serve((req, res) => {
+      if (req.url === get.path) {
+        res.end('[]');
+        return;
+      }
+      res.once('close', () => (aborted += 1));
+      res.writeHead(200, { 'X-From': 'peer' }).flushHeaders();
+      req.pipe(res);
+    });
+    const entry = http.createServer((req, res) => {
+      const { method = '', url: path = '', rawHeaders } = req;
+      transports.to(peer.member).forward({ method, path, rawHeaders }, req, res, {
+        endless: true,
+        answerHeaders: ['X-Entry', '1'],
+        onUnreachable: (error) => assert.fail(String(error)),
+      });
+    });
+    entry.listen(0, '127.0.0.1');
+    await once(entry, 'listening');
+    const { port } = entry.address() as AddressInfo;
+    const agent = new http.Agent({ keepAlive: false });
+    const streams = await Promise.all(
+      Array.from({ length: maxListSockets * 2 }, async () => {
+        const upload = http.request({ port, method: 'POST', path: '/build', agent });
+        upload.flushHeaders();
+        const [answer] = (await once(upload, 'response')) as [http.IncomingMessage];
+        return { upload, answer };
+      }),
+    );
+    const [stream] = streams;
+    assert.equal(stream?.answer.headers['x-from'], 'peer');
+    assert.equal(stream?.answer.headers['x-entry'], '1');
+    stream?.upload.write('step 1');
+    assert.equal(String((await once(stream?.answer ?? assert.fail(), 'data'))[0]), 'step 1');
+    assert.equal((await transports.to(peer.member).fetch(get, limits)).body.toString(), '[]');
+    for (const { upload, answer } of streams) {
+      answer.on('error', () => undefined); // cut on purpose
+      upload.destroy();
+    }
+    await eventually(() => aborted === streams.length);
+    entry.close();
+    await once(entry, 'close');
   });
 
   it('splices a hijack over its own connection, half-close included', async () => {

@@ -83,11 +83,13 @@ export function createPeerTransports(
       laneOf(member).fetch(request, limits, [decorateHeader, 'portainer']),
     probe: async (member, limits) => laneOf(member).probe(limits),
     start(): void {
+      stopped = false;
       stopListening ??= needs.onViewChange(prune);
     },
     async stop(): Promise<void> {
       stopped = true;
       stopListening?.();
+      stopListening = undefined;
       const closing = [...lanes.values()].map((lane) => lane.close());
       lanes.clear();
       await Promise.all(closing);

@@ -85,6 +85,7 @@ export function createBreakers(needs: BreakersNeeds, options: BreakerOptions = b
     },
     stop(): void {
       stopListening?.();
+      stopListening = undefined;
       for (const entry of entries.values()) entry.drop();
       entries.clear();
     },

@@ -47,6 +47,11 @@ export function decide(method: string, path: string, steering: Steering, ownName
   return ownerOf(path) ?? local;
 }
 
+/** Which merged list this path is; undefined for everything else. */
+export function listKindOf(path: string): ListKind | undefined {
+  return lists.get(path)?.list;
+}
+
 function ownerOf(path: string): Decision | undefined {
   const match = fullId.exec(path);
   const id = match?.[2];

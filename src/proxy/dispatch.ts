@@ -3,7 +3,7 @@
 
 import type { ClusterView, Member } from '../cluster/cluster.ts';
 import { AgentError, reasonOf, toAgentError } from '../errors.ts';
-import { type Answer, answer, type Exchange, hasLeft } from '../exchange.ts';
+import { type Answer, answer, type Exchange, hasLeft, leaveSignal } from '../exchange.ts';
 import type { Decision, ListKind, StreamClass } from './classify.ts';
 import type { FindOwner } from './owner.ts';
 import type { ForwardOptions, PeerTransport, ProxyRequest, Transport } from './proxy.ts';
@@ -22,6 +22,8 @@ export interface DispatchNeeds {
   ) => Promise<Answer>;
   /** Answers the exchange with an error in the listener's own shape. */
   readonly fail: (exchange: Exchange, error: AgentError) => void;
+  /** Told once for each request where it goes. */
+  readonly observe: (exchange: Exchange, where: Decision['kind'], stream: StreamClass) => void;
 }
 
 export interface DispatchRequest {
@@ -40,6 +42,7 @@ export interface Dispatch {
 export function createDispatch(needs: DispatchNeeds): Dispatch {
   return {
     run(what, decision): void {
+      needs.observe(what.exchange, decision.kind, what.stream);
       switch (decision.kind) {
         case 'local':
           here(needs, what);
@@ -146,14 +149,4 @@ export function managersOf(view: ClusterView): readonly Member[] {
     return record.leader ? 1 : 2;
   };
   return view.members.filter(({ record }) => record.role === 'manager').toSorted((a, b) => rank(a) - rank(b));
-}
-
-/** Aborted when the client leaves before it was answered. */
-function leaveSignal(exchange: Exchange): AbortSignal {
-  const controller = new AbortController();
-  const stream = exchange.kind === 'request' ? exchange.res : exchange.socket;
-  stream.once('close', () => {
-    if (!stream.writableFinished) controller.abort(new AgentError('cancelled', 'serve request: client left'));
-  });
-  return controller.signal;
 }

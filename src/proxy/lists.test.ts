@@ -57,7 +57,7 @@ describe('lists', () => {
     breakers.start();
     lists = createLists(
       { engine, askMember: transports.fetchDecorated, breakers, nodeName: () => 'self', now: () => 9_000 },
-      { memberTimeoutMs: 500, slowMemberTimeoutMs: 1_000 },
+      { memberTimeoutMs: 500, slowMemberTimeoutMs: 1_000, passSignature: false },
     );
   });
 
@@ -108,7 +108,7 @@ describe('lists', () => {
     const { status, headers, body } = await merge('/volumes?filters=x');
     assert.equal(status, 200);
     assert.equal(body.toString(), '{"Volumes":[]}');
-    const age = ';reason=bad-answer;age=0';
+    const age = ';reason=bad-answer;status=400;age=0';
     assert.deepEqual(headers.slice(2), [
       'Flotilla-Nodes',
       'asked=3, answered=0, missing=3',
@@ -140,6 +140,38 @@ describe('lists', () => {
     );
     serveEngine = answering(() => '[1]');
     await assert.rejects(lists.servePart('containers', list, never), AgentError);
+  });
+
+  it('shares an answer between requests that wait, in one view, and with one signature where members verify it', async () => {
+    const signed = createLists(
+      { engine, askMember: transports.fetchDecorated, breakers, nodeName: () => 'self' },
+      { memberTimeoutMs: 500, slowMemberTimeoutMs: 1_000, passSignature: true },
+    );
+    const ask = (of: Lists, signature: string): Promise<ListAnswer> => {
+      const rawHeaders = ['X-PortainerAgent-Signature', signature];
+      return of.merge('containers', { ...list, rawHeaders }, views.view(), never);
+    };
+    const asked = (): number => peers[0]?.requests.length ?? 0;
+    await Promise.all([ask(lists, 'a'), ask(lists, 'a'), ask(lists, 'b'), ask(lists, 'c')]);
+    assert.equal(asked(), 2);
+    await Promise.all([ask(signed, 'a'), ask(signed, 'b'), ask(signed, 'c')]);
+    assert.equal(asked(), 5);
+    const [, peer] = peers;
+    const before = Promise.all([ask(lists, 'a'), ask(lists, 'a')]);
+    views.change(peer === undefined ? [] : [peer.member]);
+    assert.match((await ask(lists, 'a')).headers.join(), /asked=2, answered=2/);
+    await before;
+  });
+
+  it('goes on for the others when one of those who share an answer leaves', async () => {
+    const controller = new AbortController();
+    const first = merge();
+    const leaving = lists.merge('containers', list, views.view(), controller.signal);
+    const staying = merge();
+    controller.abort();
+    await assert.rejects(leaving, (error) => error instanceof AgentError && error.code === 'cancelled');
+    assert.equal((await first).status, 200);
+    assert.match((await staying).headers.join(), /answered=3/);
   });
 
   it('gives `size=1` the slow deadline', async () => {

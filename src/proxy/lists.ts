@@ -1,7 +1,8 @@
 // Serves the lists that a cluster merges: the whole one to a client, and this node's decorated part to other agents.
-// Identical lists that are asked for at the same time share one call to the engine.
+// Identical lists that are asked for at the same time share one answer, which is never older than their requests.
 
 import type { ClusterView, Member } from '../cluster/cluster.ts';
+import { portainerHeaders } from '../wire.ts';
 import type { Breakers } from './breakers.ts';
 import type { ListKind } from './classify.ts';
 import { type FanOutOptions, fanOut, maxPartBytes } from './fan-out.ts';
@@ -24,6 +25,8 @@ export interface ListsOptions {
   readonly memberTimeoutMs: number;
   /** For lists that make the engine count bytes. */
   readonly slowMemberTimeoutMs: number;
+  /** True where members verify the client's signature: then only requests with the same one share an answer. */
+  readonly passSignature: boolean;
 }
 
 /** A whole answer, without the listener's own headers. */
@@ -42,7 +45,9 @@ export interface Lists {
 }
 
 export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
-  const flights = createSingleFlight<FetchedPart>(singleFlightDefaults);
+  const parts = createSingleFlight<FetchedPart>(singleFlightDefaults);
+  const merges = createSingleFlight<ListAnswer>(singleFlightDefaults);
+  const serialOf = createSerials<ClusterView>();
   const now = needs.now ?? Date.now;
 
   const ownPart = (kind: ListKind, request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart> => {
@@ -51,27 +56,37 @@ export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
       return decoratePart(kind, part, needs.nodeName());
     };
     // The path is the whole request: no header changes what an engine lists.
-    return flights.run(request.path, ask, limits.signal);
+    return parts.run(request.path, ask, limits.signal);
+  };
+
+  const mergeNow = async (
+    kind: ListKind,
+    request: ProxyRequest,
+    view: ClusterView,
+    signal: AbortSignal,
+  ): Promise<ListAnswer> => {
+    const outcomes = await fanOut(
+      {
+        askEngine: (limits) => ownPart(kind, request, limits),
+        askMember: (member, limits) => needs.askMember(member, request, limits),
+        breakers: needs.breakers,
+        now,
+      },
+      { view, signal, members: 'asked', ...deadlineOf(request.path, options) },
+    );
+    const { body, missing } = mergeLists(kind, outcomes, now());
+    return {
+      status: 200,
+      headers: [...jsonHeaders, ...missingHeaders(outcomes.length, missing, now())],
+      body,
+    };
   };
 
   return {
-    async merge(kind, request, view, signal): Promise<ListAnswer> {
+    merge(kind, request, view, signal): Promise<ListAnswer> {
       const plain = withoutEncoding(request);
-      const outcomes = await fanOut(
-        {
-          askEngine: (limits) => ownPart(kind, plain, limits),
-          askMember: (member, limits) => needs.askMember(member, plain, limits),
-          breakers: needs.breakers,
-          now,
-        },
-        { view, signal, members: 'asked', ...deadlineOf(request.path, options) },
-      );
-      const { body, missing } = mergeLists(kind, outcomes, now());
-      return {
-        status: 200,
-        headers: [...jsonHeaders, ...missingHeaders(outcomes.length, missing, now())],
-        body,
-      };
+      const key = `${serialOf(view)} ${options.passSignature ? signatureOf(request) : ''} ${request.path}`;
+      return merges.run(key, (shared) => mergeNow(kind, plain, view, shared), signal);
     },
     async servePart(kind, request, signal): Promise<ListAnswer> {
       const { deadlineMs } = deadlineOf(request.path, options);
@@ -85,6 +100,24 @@ export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
       return { status, headers: contentTypeOf(rawHeaders), body };
     },
   };
+}
+
+/** Numbers objects by identity, so that those who hold different views never share an answer. */
+function createSerials<T extends object>(): (of: T) => number {
+  const serials = new WeakMap<T, number>();
+  let last = 0;
+  return (of) => {
+    const serial = serials.get(of) ?? ++last;
+    serials.set(of, serial);
+    return serial;
+  };
+}
+
+function signatureOf({ rawHeaders }: ProxyRequest): string {
+  const at = rawHeaders.findIndex(
+    (name, index) => index % 2 === 0 && name.toLowerCase() === portainerHeaders.signature,
+  );
+  return at === -1 ? '' : (rawHeaders[at + 1] ?? '');
 }
 
 /** Parts are spliced as they come, so nobody may compress them. */

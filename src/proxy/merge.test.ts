@@ -44,7 +44,7 @@ describe('merge: mergeLists', () => {
         nowMs,
       );
       assert.equal(body.toString(), '[{"Id":1}]');
-      assert.deepEqual(missing, [{ node: 'b', reason: 'bad-answer', sinceMs: nowMs }]);
+      assert.deepEqual(missing, [{ node: 'b', reason: 'bad-answer', sinceMs: nowMs, status: given.status }]);
     });
   }
 

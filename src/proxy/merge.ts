@@ -31,7 +31,7 @@ export function mergeLists(kind: ListKind, outcomes: readonly NodeOutcome[], now
   for (const { node, outcome } of outcomes) {
     if (outcome.kind === 'missing') missing.push({ node, reason: outcome.reason, sinceMs: outcome.sinceMs });
     else if (isPart(kind, outcome.part)) bodies.push(outcome.part.body);
-    else missing.push({ node, reason: 'bad-answer', sinceMs: nowMs });
+    else missing.push({ node, reason: 'bad-answer', sinceMs: nowMs, status: outcome.part.status });
   }
   return { body: kind === 'volumes' ? joinVolumes(bodies) : joinLists(bodies), missing };
 }

@@ -26,6 +26,11 @@ describe('missing-header', () => {
     ]);
   });
 
+  it('says the status of an answer that was no list', () => {
+    const missing = [{ ...gone('n', 'bad-answer'), status: 403 }];
+    assert.equal(missingHeaders(1, missing, nowMs)[3], 'n;reason=bad-answer;status=403;age=0');
+  });
+
   it('gives age 0 after the clock stepped back', () => {
     assert.equal(missingHeaders(1, [gone('n', 'dead', -5_000)], nowMs)[3], 'n;reason=dead;age=0');
   });

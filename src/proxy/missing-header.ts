@@ -12,6 +12,8 @@ export interface MissingNode {
   readonly reason: string;
   /** Wall clock since when it is missing, milliseconds. */
   readonly sinceMs: number;
+  /** The HTTP status of an answer that was no list. */
+  readonly status?: number;
 }
 
 /**
@@ -42,10 +44,11 @@ function missingValue(missing: readonly MissingNode[], nowMs: number): string {
   return items.join(separator);
 }
 
-function toItem({ node, reason, sinceMs }: MissingNode, nowMs: number): string {
+function toItem({ node, reason, sinceMs, status }: MissingNode, nowMs: number): string {
   // A wall clock may step back; an age below zero would only puzzle.
   const ageSeconds = Math.max(0, Math.floor((nowMs - sinceMs) / 1_000));
-  return `${escapeName(node)};reason=${reason};age=${ageSeconds}`;
+  const parameters = status === undefined ? reason : `${reason};status=${status}`;
+  return `${escapeName(node)};reason=${parameters};age=${ageSeconds}`;
 }
 
 /** Percent-encodes all but the characters of ordinary host names: none that separates, quotes or ends a header. */

@@ -6,7 +6,14 @@ import type { ClusterView, Member } from '../cluster/cluster.ts';
 import type { AgentError } from '../errors.ts';
 import type { Answer, Exchange } from '../exchange.ts';
 import { portainerHeaders } from '../wire.ts';
-import { decide, type ListKind, type StreamClass, streamClassOf } from './classify.ts';
+import {
+  type Decision,
+  decide,
+  type ListKind,
+  listKindOf,
+  type StreamClass,
+  streamClassOf,
+} from './classify.ts';
 import { createDispatch } from './dispatch.ts';
 import { createFindOwner } from './owner.ts';
 
@@ -81,8 +88,12 @@ export interface DockerProxy {
   steer(docker: DockerExchange): void;
   /** Runs it on the local engine, whatever its headers say: for requests that come from a peer. */
   here(docker: DockerExchange): void;
-  streamClassOf(method: string, path: string): StreamClass;
+  /** Which merged list this path is; undefined for everything else. */
+  listKindOf(path: string): ListKind | undefined;
 }
+
+/** This node's decorated part of a list, as an answer. */
+export type ServePart = (kind: ListKind, request: ProxyRequest, signal: AbortSignal) => Promise<Answer>;
 
 export interface ProxyNeeds {
   readonly view: () => ClusterView;
@@ -95,6 +106,8 @@ export interface ProxyNeeds {
     signal: AbortSignal,
   ) => Promise<Answer>;
   readonly fail: (exchange: Exchange, error: AgentError) => void;
+  /** Told once for each request where it goes. */
+  readonly observe: (exchange: Exchange, where: Decision['kind'], stream: StreamClass) => void;
 }
 
 export interface ProxyOptions {
@@ -115,7 +128,7 @@ export function createDockerProxy(needs: ProxyNeeds, options: ProxyOptions): Doc
   };
 
   return {
-    streamClassOf,
+    listKindOf,
     steer(docker): void {
       const { headers, method = '' } = docker.exchange.req;
       if (!options.clustered) {
