@@ -12,6 +12,7 @@ import {
   type Head,
   readBody,
   readHead,
+  readTimeoutMs,
   within,
 } from './http-wire.ts';
 
@@ -125,10 +126,15 @@ export async function requestRaw(address: RawAddress, request: RawRequest): Prom
   return await connection.answer(request.method);
 }
 
-/** The bytes sent as they are, and everything that came back until the other side closed. */
+/**
+ * The bytes sent as they are, and everything that came back until the other side closed. Our side ends once something
+ * came, so that a connection that is kept for a next request ends too.
+ */
 export async function exchangeRaw(address: RawAddress, bytes: string | Buffer): Promise<string> {
   await using connection = await connectRaw(address);
   await connection.send(bytes);
+  await within(connection.reader.ready(), readTimeoutMs);
+  connection.halfClose();
   return (await connection.rest()).toString('latin1');
 }
 
