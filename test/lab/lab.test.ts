@@ -27,6 +27,8 @@ describe('the lab', function () {
     const listed = await lab.node(1).docker(['node', 'ls', '--format', '{{.Hostname}} {{.Status}}']);
     assert.deepEqual(listed.trim().split('\n').toSorted(), ['node-1 Ready', 'node-2 Ready', 'node-3 Ready']);
     assert.equal(new Set(lab.nodes.map((node) => node.address)).size, 3);
+    const ids = await Promise.all(lab.nodes.map((node) => node.docker(['info', '--format', '{{.ID}}'])));
+    assert.equal(new Set(ids).size, 3);
     for (const node of lab.nodes) {
       assert.equal((await node.run(['hostname'])).stdout.trim(), node.name);
       assert.equal((await node.docker(['info', '--format', '{{.Name}}'])).trim(), node.name);

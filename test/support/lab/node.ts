@@ -125,17 +125,18 @@ interface NodeFiles {
 }
 
 function layOut(lab: LabPlan, plan: NodePlan): NodeFiles {
-  for (const folder of ['run/lock', 'run/netns', 'docker', 'docker-config']) {
+  for (const folder of ['run/lock', 'run/netns', 'docker', 'docker-etc', 'docker-config']) {
     mkdirSync(join(plan.dir, folder), { recursive: true });
   }
-  mkdirSync('/var/lib/docker', { recursive: true });
+  for (const folder of ['/var/lib/docker', '/etc/docker']) mkdirSync(folder, { recursive: true });
   const hosts = lab.nodes.map((node) => `${node.address} ${node.name}`);
   writeFileSync(join(plan.dir, 'hosts'), `127.0.0.1 localhost\n${hosts.join('\n')}\n`);
   writeFileSync(join(plan.dir, 'hostname'), `${plan.name}\n`);
   // Nobody answers there unless a test does, and the refusal comes at once. Without any name server in the file
   // the engine would give its containers public ones.
   const nameserver = `nameserver ${lab.hostAddress}\n`;
-  const mounts = ['hosts', '/etc/hosts', 'docker', '/var/lib/docker'];
+  // The engine's id is a key in /etc/docker.
+  const mounts = ['hosts', '/etc/hosts', 'docker', '/var/lib/docker', 'docker-etc', '/etc/docker'];
   if (existsSync('/etc/hostname')) mounts.push('hostname', '/etc/hostname');
   const target = realpathSync('/etc/resolv.conf');
   if (target.startsWith('/run/')) {
