@@ -123,7 +123,7 @@ export interface ClusterOptions {
 type Listener = (view: ClusterView, before: ClusterView) => void;
 
 /** A view built within this time has round trips that are new enough. */
-const rttFreshMs = 5_000;
+const rttFreshMs = 2_000;
 /** Shown as the address of an agent that has no other members to be reached by. */
 const loneAddress = '127.0.0.1';
 

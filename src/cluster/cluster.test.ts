@@ -1,0 +1,283 @@
+// Whole cluster members over real libp2p on loopback addresses: join, die, leave, come back, and leave nothing behind.
+// The protocol under bad networks is tested in detector.test.ts, on a simulated one.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EngineFacts } from '../docker/docker.ts';
+import { AgentError } from '../errors.ts';
+import { type Logger, silentLogger } from '../log.ts';
+import { systemClock } from './clock.ts';
+import { type Cluster, type ClusterNeeds, type ClusterOptions, createCluster } from './cluster.ts';
+
+interface TestAgent {
+  readonly cluster: Cluster;
+  /** Names of the events it logged as information or warning. */
+  readonly events: string[];
+  setFacts(facts: EngineFacts): void;
+}
+
+interface TestAgentOptions {
+  readonly index: number;
+  readonly port: number;
+  readonly seeds?: readonly number[];
+  readonly secret?: string;
+  readonly addr?: string;
+  readonly inSwarm?: boolean;
+  readonly lookup?: ClusterNeeds['lookup'];
+  readonly engine?: number;
+}
+
+const forever = new AbortController().signal;
+const hosts = [1, 2, 3, 4, 5].map((index) => addressOf(index));
+
+describe('cluster', function () {
+  this.timeout(30_000);
+  const running = new Set<Cluster>();
+
+  afterEach(async () => {
+    await Promise.all([...running].map((cluster) => cluster.stop(forever)));
+    running.clear();
+  });
+
+  const start = async (options: TestAgentOptions): Promise<TestAgent> => {
+    const agent = createTestAgent(options);
+    running.add(agent.cluster);
+    await agent.cluster.start(forever);
+    return agent;
+  };
+
+  it('is one joined member without a Swarm and without seeds, and listens nowhere', async () => {
+    const port = await freePort();
+    const { cluster } = await start({ index: 1, port });
+    const view = cluster.view();
+    assert.equal(view.state, 'joined');
+    assert.deepEqual(view.members.map(nameIn), ['node-1']);
+    assert.ok(await isFree(addressOf(1), port));
+  });
+
+  it('forms one cluster of five from all sides, whoever starts first', async () => {
+    const port = await freePort();
+    const agents = await Promise.all(
+      [1, 2, 3, 4, 5].map((index) => start({ index, port, seeds: [1, 2, 3, 4, 5] })),
+    );
+    await eventually(5_000, () => agents.every(({ cluster }) => cluster.view().members.length === 5));
+    for (const { cluster } of agents) {
+      const view = cluster.view();
+      assert.equal(view.state, 'joined');
+      assert.deepEqual(view.members.map(nameIn), ['node-1', 'node-2', 'node-3', 'node-4', 'node-5']);
+      assert.deepEqual(view.missing, []);
+    }
+    await eventually(3_000, () =>
+      agents.every(({ cluster }) => cluster.view().members.some((member) => member.rttMs !== undefined)),
+    );
+  });
+
+  it('forgets a member that leaves at once, and takes it back when it starts again', async () => {
+    const port = await freePort();
+    const seeds = [1, 2, 3];
+    const [first, second, third] = await Promise.all(seeds.map((index) => start({ index, port, seeds })));
+    assert.ok(first !== undefined && second !== undefined && third !== undefined);
+    await eventually(5_000, () => [first, second, third].every(sees(3)));
+    await third.cluster.stop(forever);
+    assert.ok([first, second].every(sees(2)));
+    assert.deepEqual(first.cluster.view().missing, []);
+    await third.cluster.start(forever);
+    await eventually(5_000, () => [first, second, third].every(sees(3)));
+  });
+
+  it('waits for a DNS that is dead, and joins as soon as it is back', async () => {
+    const port = await freePort();
+    let dead = true;
+    const lookup = async (host: string): Promise<readonly string[]> => {
+      if (host === 'tasks.agent' && dead) throw new AgentError('timeout', 'look up: no answer');
+      return host === 'tasks.agent' ? hosts.slice(0, 2) : [host];
+    };
+    const agents = await Promise.all(
+      [1, 2].map((index) => start({ index, port, addr: 'tasks.agent', lookup })),
+    );
+    await eventually(2_000, () => agents.every(({ cluster }) => cluster.view().self.record.incarnation >= 0));
+    assert.ok(agents.every(({ cluster }) => cluster.view().state === 'joining'));
+    dead = false;
+    await eventually(5_000, () => agents.every(sees(2)));
+  });
+
+  it('is joined when the Swarm has no other task than its own', async () => {
+    const port = await freePort();
+    const lookup = async (host: string): Promise<readonly string[]> =>
+      host === 'tasks.agent' ? [addressOf(1)] : [host];
+    const { cluster } = await start({ index: 1, port, addr: 'tasks.agent', lookup, inSwarm: true });
+    await eventually(5_000, () => cluster.view().state === 'joined');
+    assert.equal(cluster.view().members.length, 1);
+  });
+
+  it('never lets in an agent with another secret, or with none', async () => {
+    const port = await freePort();
+    const seeds = [1, 2, 3, 4];
+    const [first, second] = await Promise.all(
+      [1, 2].map((index) => start({ index, port, seeds, secret: 'right' })),
+    );
+    const wrong = await start({ index: 3, port, seeds, secret: 'wrong' });
+    const open = await start({ index: 4, port, seeds });
+    assert.ok(first !== undefined && second !== undefined);
+    await eventually(5_000, () => [first, second].every(sees(2)));
+    // The two with the secret were refused by the others and say why; the others tried as well.
+    const toldWhy = ({ events }: TestAgent): boolean =>
+      events.some((event) => event.includes('same cluster secret'));
+    await eventually(10_000, () => toldWhy(first) || toldWhy(second) || toldWhy(wrong));
+    assert.ok([first, second].every(sees(2)));
+    assert.ok([wrong, open].every(sees(1)));
+    assert.ok([wrong, open].every(({ cluster }) => cluster.view().state === 'joining'));
+  });
+
+  it('tells the others of a promotion', async () => {
+    const port = await freePort();
+    const seeds = [1, 2];
+    const [first, second] = await Promise.all(
+      seeds.map((index) => start({ index, port, seeds, inSwarm: true })),
+    );
+    assert.ok(first !== undefined && second !== undefined);
+    await eventually(5_000, () => [first, second].every(sees(2)));
+    const seen: (string | undefined)[] = [];
+    second.cluster.onChange((view) => {
+      seen.push(view.members.find((member) => member.record.nodeName === 'node-1')?.record.role);
+    });
+    first.setFacts(factsOf(1, 'manager'));
+    await eventually(1_000, () => seen.includes('manager'));
+  });
+
+  it('steps down for a newer agent of the same engine, and takes over when that one is gone', async () => {
+    const port = await freePort();
+    const seeds = [1, 2, 3];
+    const older = await start({ index: 1, port, seeds });
+    const other = await start({ index: 2, port, seeds });
+    await eventually(5_000, () => [older, other].every(sees(2)));
+    const newer = await start({ index: 3, engine: 1, port, seeds });
+    const holder = (): string | undefined =>
+      other.cluster.view().members.find((member) => member.record.engineId === 'engine-1')?.record.address;
+    await eventually(5_000, () => holder() === addressOf(3) && older.cluster.view().members.length === 1);
+    assert.ok(sees(2)(newer));
+    await newer.cluster.stop(forever);
+    await eventually(15_000, () => holder() === addressOf(1) && sees(2)(older));
+  });
+
+  it('leaves no socket and no timer after stop, also when stopped while joining', async () => {
+    const port = await freePort();
+    const seeds = [1, 2, 3];
+    const agents = await Promise.all(seeds.map((index) => start({ index, port, seeds })));
+    await eventually(5_000, () => agents.every(sees(3)));
+    const early = await start({ index: 4, port, seeds });
+    await early.cluster.stop(forever);
+    await Promise.all(agents.map(({ cluster }) => cluster.stop(forever)));
+    await Promise.all(agents.map(({ cluster }) => cluster.stop(forever)));
+    // libp2p's own abort timers outlive its stop by at most a few seconds; sockets and servers do not.
+    await eventually(5_000, () => openResources().length === 0);
+    for (const index of [1, 2, 3, 4]) assert.ok(await isFree(addressOf(index), port));
+  });
+});
+
+function openResources(): readonly string[] {
+  const kinds = new Set(['TCPSocketWrap', 'TCPServerWrap', 'UDPWrap', 'GetAddrInfoReqWrap', 'QueryReqWrap']);
+  return process.getActiveResourcesInfo().filter((kind) => kinds.has(kind));
+}
+
+function createTestAgent(options: TestAgentOptions): TestAgent {
+  const engine = options.engine ?? options.index;
+  let facts = factsOf(engine, options.inSwarm === true ? 'worker' : undefined);
+  const listeners = new Set<(facts: EngineFacts) => void>();
+  const events: string[] = [];
+  const note = (event: string): void => void events.push(event);
+  const log: Logger = { ...silentLogger, info: note, warn: note, error: note };
+  const needs: ClusterNeeds = {
+    facts: () => facts,
+    onFactsChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    ownContainer: () => Promise.resolve(undefined),
+    taskAddresses: () => Promise.resolve([]),
+    tlsFingerprint: 'ab'.repeat(32),
+    identitySeed: randomBytes(32),
+    edgeKeySet: () => false,
+    onAdvertise: () => Promise.resolve(9_002),
+    clock: systemClock,
+    random: Math.random,
+    log,
+    ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
+  };
+  const clusterOptions: ClusterOptions = {
+    secret: options.secret,
+    addr: options.addr,
+    seeds: (options.seeds ?? []).map((index) => ({ host: addressOf(index), port: options.port })),
+    advertiseAddr: addressOf(options.index),
+    apiPort: 9_001,
+    gossipPort: options.port,
+    peerPort: 9_002,
+    probeTimeoutMs: 500,
+    probeIntervalMs: 1_000,
+    agentVersion: '0.1.0',
+  };
+  return {
+    cluster: createCluster(needs, clusterOptions),
+    events,
+    setFacts: (changed) => {
+      facts = changed;
+      for (const listener of listeners) listener(changed);
+    },
+  };
+}
+
+function factsOf(index: number, role: 'manager' | 'worker' | undefined): EngineFacts {
+  return {
+    engineId: `engine-${index}`,
+    nodeName: `node-${index}`,
+    engineVersion: '20.10.24',
+    apiVersion: '1.41',
+    minApiVersion: '1.12',
+    rootDir: '/var/lib/docker',
+    swarm:
+      role === undefined ? undefined : { nodeId: `id-${index}`, clusterId: undefined, role, leader: false },
+  };
+}
+
+function addressOf(index: number): string {
+  return `127.0.0.${index + 1}`;
+}
+
+function nameIn(member: { readonly record: { readonly nodeName: string } }): string {
+  return member.record.nodeName;
+}
+
+const sees =
+  (count: number) =>
+  ({ cluster }: TestAgent): boolean =>
+    cluster.view().members.length === count;
+
+async function eventually(limitMs: number, check: () => boolean): Promise<void> {
+  const endMs = performance.now() + limitMs;
+  while (!check()) {
+    assert.ok(performance.now() < endMs, `within ${limitMs} ms: ${check}`);
+    await sleep(20);
+  }
+}
+
+/** A port that is free on the first address is taken for all: nothing else uses these addresses. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(0, addressOf(1), resolve);
+  await promise;
+  const address = server.address();
+  await new Promise((closed) => server.close(closed));
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+async function isFree(host: string, port: number): Promise<boolean> {
+  const server = createServer();
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  server.once('error', () => resolve(false));
+  server.listen(port, host, () => server.close(() => resolve(true)));
+  return await promise;
+}
