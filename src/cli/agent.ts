@@ -11,6 +11,7 @@ import { agentVersion } from '../version.ts';
 import { agentHelpText } from './help.ts';
 import { createLogger } from './logger.ts';
 
+/** A secret is short: a device or a log named by mistake is refused instead of read. */
 const maxSecretFileBytes = 65_536;
 /** What is still open this long after the agent has ended is cut. */
 const exitGraceMs = 1_000;
@@ -73,7 +74,6 @@ function endSoon(code: number): number {
   return code;
 }
 
-/** A secret is short: a device or a log named by mistake is refused instead of read. */
 function readSecretFile(path: string): string {
   const { size } = statSync(path);
   if (size > maxSecretFileBytes) throw new Error(`larger than ${maxSecretFileBytes} bytes`);

@@ -14,6 +14,7 @@ export interface ControlWords {
 }
 
 const requestTimeoutMs = 10_000;
+/** The largest answer names every member once. */
 const maxAnswerBytes = 4 * 1024 * 1024;
 const socketVariable = 'FLOTILLA_CONTROL_SOCKET';
 

@@ -5,9 +5,11 @@ import type { LogFields } from '../log.ts';
 
 export const redacted = '(redacted)';
 
-/** How deep fields are followed, and how much of an array or a text is kept. */
+/** How deep the fields of a log line are followed. */
 const maxDepth = 5;
+/** Items of a list, or members of an object, that a log line keeps. */
 const maxItems = 64;
+/** Characters of a text that a log line keeps. */
 const maxTextChars = 2_000;
 
 /** Field and header names whose values are never written, without case, dashes and underscores. */

@@ -72,7 +72,6 @@ export const ignoredVariables: readonly Variable[] = [
   ignored('DOCKER_TLS_VERIFY', 'The engine is reached over its socket'),
   ignored('CAP_HOST_MANAGEMENT', 'Gone since agent 2.12'),
   ignored('FLOTILLA_SOCKETS', 'Whole-cluster sockets come in a later version'),
-  ignored('FLOTILLA_IMAGE', 'Read by the files in `deploy/`, not by the agent'),
 ];
 
 function later(

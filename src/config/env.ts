@@ -65,7 +65,7 @@ const agentVariables: readonly Variable[] = [
     'data',
     'path',
     '/data',
-    'Folder for state that survives restarts: the key association, the node identity',
+    'Folder for state that survives restarts: which Portainer this agent belongs to',
   ),
   used(
     'Agent',

@@ -205,7 +205,12 @@ describe('table of variables', () => {
 
   it('finds typing mistakes in our own prefix', () => {
     assert.deepEqual(
-      unknownVariables({ FLOTILLA_CLUSTER_SECERT: 'x', FLOTILLA_SEEDS: '', FLOTILLA_IMAGE: 'x', OTHER: '' }),
+      unknownVariables({
+        FLOTILLA_CLUSTER_SECERT: 'x',
+        FLOTILLA_SEEDS: '',
+        FLOTILLA_SOCKETS: 'x',
+        OTHER: '',
+      }),
       ['FLOTILLA_CLUSTER_SECERT'],
     );
   });
