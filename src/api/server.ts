@@ -52,8 +52,9 @@ export function createListener(needs: ServerNeeds, options: ServerOptions): List
     async listen(host, port, tls): Promise<AddressInfo> {
       if (closed || live !== undefined) throw new AgentError('unavailable', 'listen twice');
       const server = createServer(needs, options, tls);
+      const sockets = trackSockets(server);
       const address = await listen(server, host, port);
-      live = { server, sockets: trackSockets(server, tls !== undefined) };
+      live = { server, sockets };
       return address;
     },
     renewCertificate(tls): void {
@@ -189,10 +190,13 @@ function listen(server: Server, host: string, port: number): Promise<AddressInfo
   });
 }
 
-/** Hijacked connections leave Node's own list, so that the server alone cannot end them. */
-function trackSockets(server: Server, secure: boolean): ReadonlySet<Duplex> {
+/**
+ * Every TCP connection. Node's own list lacks the hijacked ones and those that never finished their TLS handshake, and
+ * a server with one of them left never closes.
+ */
+function trackSockets(server: Server): ReadonlySet<Duplex> {
   const sockets = new Set<Duplex>();
-  server.on(secure ? 'secureConnection' : 'connection', (socket: Duplex) => {
+  server.on('connection', (socket: Duplex) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
