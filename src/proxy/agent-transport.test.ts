@@ -231,7 +231,8 @@ describe('agent-transport', () => {
     const streams = await Promise.all(
       Array.from({ length: maxListSockets * 2 }, async () => {
         const upload = http.request({ port, method: 'POST', path: '/build', agent });
-        upload.flushHeaders();
+        upload.write('step 1');
+        upload.on('error', () => undefined); // cut on purpose
         const [answer] = (await once(upload, 'response')) as [http.IncomingMessage];
         return { upload, answer };
       }),
@@ -239,11 +240,10 @@ describe('agent-transport', () => {
     const [stream] = streams;
     assert.equal(stream?.answer.headers['x-from'], 'peer');
     assert.equal(stream?.answer.headers['x-entry'], '1');
-    stream?.upload.write('step 1');
     assert.equal(String((await once(stream?.answer ?? assert.fail(), 'data'))[0]), 'step 1');
     assert.equal((await transports.to(peer.member).fetch(get, limits)).body.toString(), '[]');
     for (const { upload, answer } of streams) {
-      answer.on('error', () => undefined); // cut on purpose
+      answer.on('error', () => undefined);
       upload.destroy();
     }
     await eventually(() => aborted === streams.length);
