@@ -279,5 +279,5 @@ async function isFree(host: string, port: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   server.once('error', () => resolve(false));
   server.listen(port, host, () => server.close(() => resolve(true)));
-  return await promise;
+  return promise;
 }

@@ -47,8 +47,17 @@ describe('detector', function () {
       lab.isolate(3, [0, 1, 2]);
       await lab.time.advance(20_000 + lab.random() * 1_000);
       assert.ok(lab.sees(3, [3]));
+      for (const index of [0, 1, 2]) lab.agent(index).changes.length = 0;
       lab.network.heal();
       await lab.until(2_000, () => lab.allSee([0, 1, 2, 3]), `seed ${seed}: return`);
+      // It comes with the belief that the others are dead, which must not spread among them.
+      for (const index of [0, 1, 2]) {
+        const views = lab.agent(index).changes;
+        assert.ok(
+          views.every((nodes) => nodes.length >= 3),
+          `seed ${seed}: ${nameOf(index)} lost a healthy member`,
+        );
+      }
     }
   });
 

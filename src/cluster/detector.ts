@@ -79,7 +79,7 @@ export class Detector implements NetworkHandlers {
       state,
       network,
       log,
-      onBelief: (claim, belief, from) => this.#onBelief(claim, belief, from),
+      onBelief: (claim, belief) => this.#onBelief(claim, belief),
       flush: () => this.#flush(),
     });
   }
@@ -172,7 +172,7 @@ export class Detector implements NetworkHandlers {
     } else if (this.#state.isLivePeer(peerId)) {
       // What is said about others counts only from members.
       if (rumor.kind === 'suspect') this.#suspector.accuse(rumor.claim, peerId);
-      if (rumor.kind === 'dead') this.#suspector.onDeathClaim(rumor.claim, peerId);
+      if (rumor.kind === 'dead') this.#suspector.onDeathClaim(rumor.claim);
       if (rumor.kind === 'digest') this.#exchange.compare(peerId, rumor.hash);
     }
     this.#flush();
@@ -231,8 +231,8 @@ export class Detector implements NetworkHandlers {
   }
 
   /** What another member believes of a third one, told with the full state. A death is a claim, a doubt is a hint. */
-  #onBelief(claim: Claim, belief: EntryState, from: string): void {
-    if (belief === 'dead') this.#suspector.onDeathClaim(claim, from);
+  #onBelief(claim: Claim, belief: EntryState): void {
+    if (belief === 'dead') this.#suspector.onDeathClaim(claim);
     if (belief === 'suspect' && this.#state.isLivePeer(claim.peerId)) {
       this.#prober.probe(claim.peerId, this.#state.nowMs());
     }

@@ -14,7 +14,7 @@ export interface ExchangeNeeds {
   readonly network: MemberNetwork;
   readonly log: Logger;
   /** What the peer believes of a member that is in our table in this very version. */
-  readonly onBelief: (claim: Claim, state: EntryState, from: string) => void;
+  readonly onBelief: (claim: Claim, state: EntryState) => void;
   /** Called after a batch was applied outside of a question. */
   readonly flush: () => void;
 }
@@ -49,7 +49,7 @@ export function createExchange(needs: ExchangeNeeds): Exchange {
       const accepted = state.accept(line);
       if (accepted === undefined) continue;
       if (accepted.news) learned.push(toText(accepted.signed));
-      needs.onBelief(claimOf(accepted.signed.record), line.state, peerId);
+      needs.onBelief(claimOf(accepted.signed.record), line.state);
     }
     if (state.isLivePeer(peerId)) {
       unproved.delete(peerId);

@@ -6,7 +6,7 @@ import type { LocalState } from './local-state.ts';
 import { claimOf, isAbout, isLive } from './membership.ts';
 import type { Claim } from './messages.ts';
 import type { MemberNetwork } from './network.ts';
-import { type ProbeTiming, suspicionTimeoutMs } from './suspicion.ts';
+import { hearsayCheckMs, type ProbeTiming, suspicionTimeoutMs } from './suspicion.ts';
 
 export interface SuspectorNeeds {
   readonly state: LocalState;
@@ -22,13 +22,16 @@ export interface Suspector {
   onProbeFailure(peerId: string): void;
   /** A member found this one silent. Several accusers shorten the time to refute. */
   accuse(claim: Claim, accuser: string): void;
-  onDeathClaim(claim: Claim, accuser: string): void;
+  /** Another member declared this one dead. */
+  onDeathClaim(claim: Claim): void;
   /** Declares those dead whose time to refute is over. */
   tick(): void;
 }
 
 export function createSuspector(needs: SuspectorNeeds, timing: ProbeTiming): Suspector {
   const { state, network, log } = needs;
+  /** Members that others declared dead and that we still hold alive. At most one claim for each. */
+  const condemned = new Map<string, { readonly claim: Claim; readonly sinceMs: number }>();
 
   const accuse = (claim: Claim, accuser: string): void => {
     if (claim.peerId === state.peerId) {
@@ -58,6 +61,18 @@ export function createSuspector(needs: SuspectorNeeds, timing: ProbeTiming): Sus
     // TCP would go on retrying for minutes, at growing intervals; a new connection is there within a second.
     network.drop(claim.peerId);
   };
+  /**
+   * A member that comes back from a partition brings death claims about everybody it could not reach. So a claim counts
+   * only if its subject stays silent to us too, for as long as an answer needs that is on its way.
+   */
+  const carryOutDeaths = (): void => {
+    for (const [peerId, { claim, sinceMs }] of condemned) {
+      if (state.nowMs() - sinceMs < hearsayCheckMs(timing)) continue;
+      condemned.delete(peerId);
+      const watch = state.watches.find(peerId);
+      if (watch !== undefined && watch.heardMs < sinceMs) bury(claim);
+    }
+  };
   const heardLately = (peerId: string): boolean => {
     const watch = state.watches.find(peerId);
     return watch !== undefined && state.nowMs() - watch.heardMs < timing.probeTimeoutMs;
@@ -72,12 +87,14 @@ export function createSuspector(needs: SuspectorNeeds, timing: ProbeTiming): Sus
       // The old connection may be the trouble and not the member: a fresh one is a last chance to prove life.
       needs.connectFresh(peerId);
     },
-    onDeathClaim: (claim, accuser) => {
-      // A claim about ourselves, or about one that we just heard: it is refuted, or the silence comes to us too.
-      if (claim.peerId === state.peerId || heardLately(claim.peerId)) accuse(claim, accuser);
-      else bury(claim);
+    onDeathClaim: (claim) => {
+      if (claim.peerId === state.peerId) state.refute(claim);
+      if (!state.isLivePeer(claim.peerId) || condemned.has(claim.peerId)) return;
+      condemned.set(claim.peerId, { claim, sinceMs: state.nowMs() });
+      needs.probe(claim.peerId);
     },
     tick: () => {
+      carryOutDeaths();
       for (const [peerId, watch] of state.watches.entries()) {
         if (watch.suspicion === undefined) continue;
         const accusers = watch.suspicion.accusers.size;

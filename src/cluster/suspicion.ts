@@ -34,6 +34,11 @@ export function suspectAfterRefusalMs(timing: ProbeTiming): number {
   return timing.probeTimeoutMs * 0.4;
 }
 
+/** How long a member that others declared dead has to answer our own probe before we believe it. */
+export function hearsayCheckMs(timing: ProbeTiming): number {
+  return timing.probeTimeoutMs / 2;
+}
+
 export interface SuspicionFacts {
   /** How many members, we included, found the suspect silent by their own probes. */
   readonly accusers: number;
