@@ -15,7 +15,10 @@ export interface SingleFlightOptions {
   readonly startTimer?: StartTimer;
 }
 
-export const singleFlightDefaults: SingleFlightOptions = { maxKeys: 256, patienceMs: 50 };
+/** Different lists in progress that are watched for sharing; there are some ten paths and as many filters as clients. */
+export const maxSharedKeys: number = 256;
+
+export const singleFlightDefaults: SingleFlightOptions = { maxKeys: maxSharedKeys, patienceMs: 50 };
 
 export interface SingleFlight<T> {
   /**
