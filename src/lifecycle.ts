@@ -38,3 +38,11 @@ export async function stopAll(services: readonly Startable[], signal: AbortSigna
 
 /** How long services may take to stop after another one failed to start. */
 const startFailureStopMs = 5_000;
+
+/** Resolves when the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

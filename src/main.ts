@@ -4,9 +4,10 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { createCompatGate } from './api/compat.ts';
+import { createCompatService } from './api/compat-service.ts';
 import { createControl } from './api/control.ts';
 import { createFail } from './api/error-response.ts';
-import { decideHealth } from './api/health.ts';
+import { decideHealth, type HealthReport } from './api/health.ts';
 import { createMetrics } from './api/metrics.ts';
 import { createMetricsServer } from './api/metrics-server.ts';
 import { createObserve } from './api/observe.ts';
@@ -16,16 +17,17 @@ import { createPeerGate } from './api/peers.ts';
 import { readHostInfo } from './api/routes/host-info.ts';
 import { createListener, type Listener } from './api/server.ts';
 import { isHijack } from './api/target.ts';
+import { compatTls, peerTls } from './api/tls.ts';
 import { answerExchange, createSpread, type Spread, type SpreadPeer } from './auth/association-spread.ts';
 import { openAssociationStore } from './auth/association-store.ts';
 import type { AssociationStore } from './auth/auth.ts';
 import { createAuthenticator } from './auth/authenticator.ts';
 import { createIdentity, createServerCertificate, fingerprintOf, type Identity } from './auth/identity.ts';
-import type { Cluster, Member } from './cluster/cluster.ts';
-import { createLoneCluster } from './cluster/lone-cluster.ts';
+import { systemClock } from './cluster/clock.ts';
+import { type Cluster, type ClusterView, createCluster, type Member } from './cluster/cluster.ts';
 import type { Config } from './config/config.ts';
 import { createDocker, type Docker } from './docker/docker.ts';
-import { type Startable, startAll, stopAll } from './lifecycle.ts';
+import { aborted, type Startable, startAll, stopAll } from './lifecycle.ts';
 import type { Logger } from './log.ts';
 import { createPeerTransports, type PeerTransports } from './proxy/agent-transport.ts';
 import { type Breakers, createBreakers } from './proxy/breakers.ts';
@@ -82,17 +84,31 @@ interface Agent {
 }
 
 function buildAgent(ground: Ground): Agent {
-  const { config, log, docker } = ground;
-  const cluster = buildCluster(ground);
+  const { config, log, docker, identity, association } = ground;
+  let apiPort = config.api.port;
+  let draining = false;
+  const cluster = buildCluster(
+    ground,
+    () => apiPort,
+    async (address, host) => {
+      listeners.compat.renewCertificate(compatTls(await createServerCertificate([address])));
+      const { port } = await listeners.peers.listen(host, config.cluster.peerPort, peerTls(identity.peer));
+      log.info('listening', { listener: 'peers', address: host, port });
+      return port;
+    },
+  );
   const reach = buildReach(ground, cluster);
   const metrics = createMetrics(
-    { view: cluster.view, engine: docker.health, openBreakers: () => openBreakers(cluster, reach.breakers) },
+    {
+      view: () => cluster.view(),
+      engine: docker.health,
+      openBreakers: () => openBreakers(cluster, reach.breakers),
+    },
     { agentVersion },
   );
   const listeners = buildListeners(ground, cluster, reach, createObserve(metrics));
   const spread = buildSpread(ground, cluster, reach.dial);
-  let draining = false;
-  const health = () => {
+  const health = (): HealthReport => {
     const { members, missing, state } = cluster.view();
     return decideHealth({
       engine: docker.health(),
@@ -105,24 +121,42 @@ function buildAgent(ground: Ground): Agent {
       nowMs: Date.now(),
     });
   };
-  const services: Startable[] = [
-    reach,
-    compatService(ground, listeners.compat),
-    ...(config.api.metrics === undefined
-      ? []
-      : [createMetricsServer({ metrics, health, log: log.child('metrics') }, config.api.metrics)]),
-    createControl({ keys: keysOf(ground, spread), health, log: log.child('control') }, config.api),
-    service('cluster', cluster.start, cluster.stop),
-    ...(spread === undefined ? [] : [spread]),
-  ];
+  const compat = createCompatService(
+    {
+      listener: listeners.compat,
+      tls: async () =>
+        compatTls(await createServerCertificate([config.cluster.advertiseAddr ?? config.api.host])),
+      needsAssociation: config.auth.secret === undefined,
+      isAssociated: () => association.current().key !== undefined,
+      onListening: (port) => {
+        apiPort = port;
+      },
+      log,
+    },
+    { ...config.api, ...config.auth },
+  );
   return {
-    services,
-    leave: cluster.stop,
+    services: [
+      reach,
+      compat,
+      // Returns at once: whoever asks in the meantime is told that the cluster is joining.
+      cluster,
+      ...optional(config.api.metrics, (at) =>
+        createMetricsServer({ metrics, health, log: log.child('metrics') }, at),
+      ),
+      createControl({ keys: keysOf(ground, spread), health, log: log.child('control') }, config.api),
+      ...optional(spread, (each) => each),
+    ],
+    leave: (deadline) => cluster.stop(deadline),
     async drain(deadline): Promise<void> {
       draining = true;
       await Promise.all([listeners.compat.drain(deadline), listeners.peers.drain(deadline)]);
     },
   };
+}
+
+function optional<T, R>(value: T | undefined, build: (value: T) => R): readonly R[] {
+  return value === undefined ? [] : [build(value)];
 }
 
 /** How this agent reaches its engine and the other agents. */
@@ -134,7 +168,10 @@ interface Reach extends Startable {
 }
 
 function buildReach({ config, log, identity }: Ground, cluster: Cluster): Reach {
-  const needs = { view: cluster.view, onViewChange: cluster.onChange };
+  const needs = {
+    view: () => cluster.view(),
+    onViewChange: (listener: (view: ClusterView) => void) => cluster.onChange(listener),
+  };
   const engine = createEngineTransport({ socketPath: config.agent.dockerSocket });
   const passSignature = config.cluster.secret === undefined;
   const peers = createPeerTransports(needs, { ...identity.peer, passSignature });
@@ -169,7 +206,7 @@ function buildListeners(
   observe: ReturnType<typeof createObserve>,
 ): Listeners {
   const { config, log, association } = ground;
-  const clustered = isClustered(ground);
+  const clustered = (): boolean => isClustered(ground);
   const hasSecret = config.cluster.secret !== undefined;
   const authenticator = createAuthenticator({ association }, { secret: config.auth.secret });
   const lists = createLists(
@@ -185,7 +222,7 @@ function buildListeners(
   const apiLog = log.child('api');
   const fail = createFail(apiLog, answerHeaders);
   const carriers = {
-    view: cluster.view,
+    view: () => cluster.view(),
     engine: reach.engine,
     peer: reach.peers.to,
     mergeList: lists.merge,
@@ -194,7 +231,7 @@ function buildListeners(
   const limits = { clustered, memberTimeoutMs: config.fanOut.memberTimeoutMs };
   const own = createOwnRoutes(
     {
-      view: cluster.view,
+      view: () => cluster.view(),
       peerAgent: (member) => createPeerAgent(reach.dial, member),
       hostInfo: () => readHostInfo(config.agent.hostRoot),
       fail,
@@ -213,7 +250,7 @@ function buildListeners(
     { answerHeaders },
   );
   const peerGate = createPeerGate({
-    view: cluster.view,
+    view: () => cluster.view(),
     // Answers to peers carry none of the compat listener's headers: the entry agent adds them once.
     proxy: createDockerProxy({ ...carriers, fail: createFail(apiLog, []) }, limits),
     servePart: lists.servePart,
@@ -249,45 +286,6 @@ function compatHeaders({ agent }: Config): readonly string[] {
   ];
 }
 
-function compatService({ config, log, association }: Ground, compat: Listener): Startable {
-  let timer: NodeJS.Timeout | undefined;
-  return service(
-    'compat',
-    async () => {
-      const { host, port } = config.api;
-      const { cert, key } = await createServerCertificate([config.cluster.advertiseAddr ?? host]);
-      const address = await compat.listen(host, port, { ...compatTls, cert, key });
-      log.info('listening', { listener: 'compat', address: address.address, port: address.port });
-      if (config.auth.secret !== undefined) return;
-      // An agent that nobody paired must not wait for whoever comes first, for ever (agent-api.md 5.5).
-      timer = setTimeout(() => {
-        if (association.current().key !== undefined) return;
-        log.warn('compat listener closed: not associated in time', {
-          afterMs: config.auth.associationTimeoutMs,
-        });
-        void compat.drain(AbortSignal.timeout(config.api.drainMs));
-      }, config.auth.associationTimeoutMs);
-    },
-    () => {
-      clearTimeout(timer);
-      return compat.drain(AbortSignal.abort());
-    },
-  );
-}
-
-/** agent-api.md 3.2; TLS 1.3 brings its own suites. */
-const compatTls = {
-  minVersion: 'TLSv1.2',
-  ciphers: [
-    'TLS_AES_128_GCM_SHA256',
-    'TLS_AES_256_GCM_SHA384',
-    'TLS_CHACHA20_POLY1305_SHA256',
-    'ECDHE-ECDSA-AES128-GCM-SHA256',
-    'ECDHE-ECDSA-AES256-GCM-SHA384',
-    'ECDHE-ECDSA-CHACHA20-POLY1305',
-  ].join(':'),
-} as const;
-
 /** Told to cluster: by a Swarm, by seeds, or by a name to find the others at. Podman never clusters. */
 function isClustered({ config, docker }: Pick<Ground, 'config' | 'docker'>): boolean {
   if (config.agent.podman) return false;
@@ -295,27 +293,35 @@ function isClustered({ config, docker }: Pick<Ground, 'config' | 'docker'>): boo
   return docker.facts().swarm !== undefined || seeds.length > 0 || addr !== undefined;
 }
 
-function buildCluster({ docker, config, identity }: Ground): Cluster {
-  return createLoneCluster(() => {
-    const facts = docker.facts();
-    return {
-      ...facts,
-      peerId: '',
-      nodeId: facts.engineId,
-      role: undefined,
-      leader: false,
-      agentVersion,
-      address: config.cluster.advertiseAddr ?? '',
-      apiPort: config.api.port,
-      peerPort: config.cluster.peerPort,
-      gossipPort: config.cluster.gossipPort,
+/** `onAdvertise` opens the peer listener before our record says where it is. */
+function buildCluster(ground: Ground, apiPort: () => number, onAdvertise: OnAdvertise): Cluster {
+  const { config, docker, identity, log } = ground;
+  return createCluster(
+    {
+      facts: docker.facts,
+      onFactsChange: docker.onChange,
+      ownContainer: docker.ownContainer,
+      taskAddresses: docker.taskAddresses,
       tlsFingerprint: identity.peer.fingerprint,
-      generation: 0,
-      incarnation: 0,
-      edgeKeySet: false,
-    };
-  });
+      identitySeed: identity.seed,
+      edgeKeySet: () => false,
+      onAdvertise,
+      clock: systemClock,
+      random: Math.random,
+      log: log.child('cluster'),
+    },
+    {
+      ...config.cluster,
+      // Port 0 in the configuration is whatever the compat listener was given.
+      get apiPort(): number {
+        return apiPort();
+      },
+      agentVersion,
+    },
+  );
 }
+
+type OnAdvertise = (address: string, listen: string) => Promise<number>;
 
 /** Only with a secret does a member have the authority to say who is associated. */
 function buildSpread(
@@ -365,21 +371,6 @@ function keysOf(
 
 function openBreakers(cluster: Cluster, breakers: Breakers): number {
   return cluster.view().members.filter((member) => breakers.openSince(member) !== undefined).length;
-}
-
-function service(
-  name: string,
-  start: (signal: AbortSignal) => Promise<void>,
-  stop: (signal: AbortSignal) => Promise<void>,
-): Startable {
-  return { name, start, stop };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 async function readProcFile(path: string): Promise<string> {

@@ -23,7 +23,7 @@ export interface OwnRoutesNeeds {
 }
 
 export interface OwnRoutesOptions {
-  readonly clustered: boolean;
+  readonly clustered: () => boolean;
   /** Flat list that the compat listener adds to every answer. */
   readonly answerHeaders: readonly string[];
   /** Whether a peer has to verify the client's signature itself: in a cluster without a secret. */
@@ -79,7 +79,7 @@ function createHandlers(needs: OwnRoutesNeeds, options: OwnRoutesOptions): Reado
     [
       'GET /agents',
       (context) => {
-        if (options.clustered) return sendJson(context, 200, needs.view().members.map(toAgent));
+        if (options.clustered()) return sendJson(context, 200, needs.view().members.map(toAgent));
         const { status, body } = errorAnswer(
           503,
           'Agent management is not available when running the agent on a standalone engine',
@@ -138,7 +138,7 @@ function createApp(
 /** Empty and own name mean here; a lone agent ignores the header (agent-api.md 8.1). */
 function targetOf(exchange: Exchange, view: ClusterView, options: OwnRoutesOptions): Member | undefined {
   const name = exchange.req.headers[portainerHeaders.target] ?? '';
-  if (!options.clustered || name === '' || name === view.self.record.nodeName) return view.self;
+  if (!options.clustered() || name === '' || name === view.self.record.nodeName) return view.self;
   return view.members.find(({ record }) => record.nodeName === name);
 }
 

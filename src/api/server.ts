@@ -27,7 +27,7 @@ export type ListenerState = 'starting' | 'listening' | 'closed';
 /** One listener's life: not yet there, listening, and closed for good. */
 export interface Listener {
   state(): ListenerState;
-  /** Undefined `tls` is plain HTTP. Rejects with `unavailable` when the address cannot be had. */
+  /** Undefined `tls` is plain HTTP. Moves there if it listens already. Rejects with `unavailable` when the address cannot be had. */
   listen(host: string, port: number, tls: TlsOptions | undefined): Promise<AddressInfo>;
   /** For connections to come. */
   renewCertificate(tls: TlsOptions): void;
@@ -50,7 +50,9 @@ export function createListener(needs: ServerNeeds, options: ServerOptions): List
   return {
     state: () => (closed ? 'closed' : live === undefined ? 'starting' : 'listening'),
     async listen(host, port, tls): Promise<AddressInfo> {
-      if (closed || live !== undefined) throw new AgentError('unavailable', 'listen twice');
+      if (closed) throw new AgentError('unavailable', `listen on ${host}:${port}: the listener was closed`);
+      if (live !== undefined) await drain(live.server, live.sockets, AbortSignal.abort());
+      live = undefined;
       const server = createServer(needs, options, tls);
       const sockets = trackSockets(server);
       const address = await listen(server, host, port);

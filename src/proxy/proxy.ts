@@ -112,7 +112,7 @@ export interface ProxyNeeds {
 
 export interface ProxyOptions {
   /** False where the agent stands alone: then everything runs here and the steering headers are ignored. */
-  readonly clustered: boolean;
+  readonly clustered: () => boolean;
   readonly memberTimeoutMs: number;
 }
 
@@ -131,7 +131,7 @@ export function createDockerProxy(needs: ProxyNeeds, options: ProxyOptions): Doc
     listKindOf,
     steer(docker): void {
       const { headers, method = '' } = docker.exchange.req;
-      if (!options.clustered) {
+      if (!options.clustered()) {
         dispatch.run(parts(docker), { kind: 'local' });
         return;
       }
