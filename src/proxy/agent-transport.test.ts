@@ -30,8 +30,8 @@ describe('agent-transport', () => {
   let views: Views;
   let transports: PeerTransports;
 
-  const create = (passSignature: boolean): PeerTransports => {
-    const created = createPeerTransports(views, { ...own, passSignature, connectTimeoutMs: 200 });
+  const create = (passSignature: boolean, connectTimeoutMs = 2_000): PeerTransports => {
+    const created = createPeerTransports(views, { ...own, passSignature, connectTimeoutMs });
     created.start();
     return created;
   };
@@ -114,12 +114,13 @@ describe('agent-transport', () => {
     const { port } = silent.address() as AddressInfo;
     const member = memberOf({ nodeName: 'hole', peerPort: port });
     views.change([member]);
-    await rejectsWith(transports.to(member).fetch(get, limits), 'timeout');
-    await rejectsWith(transports.to(member).fetch(get, { ...limits, firstByteMs: 20 }), 'timeout');
-    await transports.stop();
+    const impatient = create(false, 100);
+    await rejectsWith(impatient.to(member).fetch(get, limits), 'timeout');
+    await rejectsWith(impatient.to(member).fetch(get, { ...limits, firstByteMs: 20 }), 'timeout');
+    await impatient.stop();
     silent.close();
     await once(silent, 'close');
-    await rejectsWith(transports.to(member).fetch(get, limits), 'member-unreachable');
+    await rejectsWith(impatient.to(member).fetch(get, limits), 'member-unreachable');
   });
 
   it('reports a closed port as unreachable', async () => {

@@ -117,7 +117,7 @@ describe('fan-out', () => {
         'steady [{"Id":"good"}]',
         `faulty ${reason} 7000`,
       ]);
-      assert.ok(tookMs < 2 * deadlineMs, `took ${tookMs} ms`);
+      assert.ok(tookMs < deadlineMs + 500, `took ${tookMs} ms`);
     });
   }
 
@@ -151,7 +151,7 @@ describe('fan-out', () => {
     const asked = faulty.requests.length;
     const startedMs = performance.now();
     assert.equal(reasonOf((await run())[2]), 'breaker-open');
-    assert.ok(performance.now() - startedMs < deadlineMs / 2);
+    assert.ok(performance.now() - startedMs < deadlineMs);
     assert.equal(faulty.requests.filter(({ url }) => url === request.path).length, asked);
     faulty.serve(good);
     const backMs = performance.now();
@@ -167,7 +167,7 @@ describe('fan-out', () => {
     const waiting = Array.from({ length: 20 }, () => run({ deadlineMs: 5_000 }));
     assert.equal(reasonOf((await first)[2]), 'timeout');
     for (const outcomes of await Promise.all(waiting)) assert.equal(reasonOf(outcomes[2]), 'breaker-open');
-    assert.ok(performance.now() - startedMs < 1_000);
+    assert.ok(performance.now() - startedMs < 2_000);
     await eventually(() => faulty.openSockets() === 0);
   });
 
