@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Step } from './steps.ts';
 
 const toolTimeoutMs = 120_000;
-const mochaTimeoutMs = 300_000;
+const mochaTimeoutMs = 240_000;
 const root = join(import.meta.dirname, '..');
 
 /** Slowest first, so that two at a time end together. */

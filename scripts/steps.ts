@@ -32,18 +32,24 @@ export interface StepResult {
 const root = join(import.meta.dirname, '..');
 /** What a child may print before its oldest output is dropped, characters. */
 const maxOutputChars = 2_000_000;
+/** A mocha run that has printed its totals has nothing left to do; one that stays has left a socket or timer open. */
+const lingerMs = 10_000;
 /** Between asking a process group to end and making it end, milliseconds. */
 const killGraceMs = 10_000;
 
 const running = new Set<(signal: NodeJS.Signals) => void>();
 
 /** Runs all steps, at most `atOnce` together, in the order given; prints each one's time, and its output if it failed. */
-export async function runSteps(steps: readonly Step[], atOnce: number): Promise<readonly StepResult[]> {
+export async function runSteps(
+  steps: readonly Step[],
+  atOnce: number,
+  write: (text: string) => void = (text) => process.stdout.write(text),
+): Promise<readonly StepResult[]> {
   const results: StepResult[] = [];
   const waiting = [...steps];
   const worker = async (): Promise<void> => {
     for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
-      results.push(await runStep(step));
+      results.push(await runStep(step, write));
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
@@ -86,14 +92,14 @@ export function countsFromMocha(output: string): Counts | undefined {
   return { passed, failed: count('failing') ?? 0, skipped: count('pending') ?? 0 };
 }
 
-async function runStep(step: Step): Promise<StepResult> {
+async function runStep(step: Step, write: (text: string) => void): Promise<StepResult> {
   const startedMs = performance.now();
   const { code, output } = await runCommand(step);
   const seconds = (performance.now() - startedMs) / 1_000;
   const counts = step.mocha === true ? countsFromMocha(output) : { passed: 0, failed: 0, skipped: 0 };
   const ok = code === 0 && counts !== undefined;
-  process.stdout.write(`${ok ? 'ok    ' : 'FAILED'} ${seconds.toFixed(1).padStart(6)} s  ${step.name}\n`);
-  if (!ok && step.live !== true) process.stdout.write(`${output.trimEnd()}\n`);
+  write(`${ok ? 'ok    ' : 'FAILED'} ${seconds.toFixed(1).padStart(6)} s  ${step.name}\n`);
+  if (!ok && step.live !== true) write(`${output.trimEnd()}\n`);
   return { step, ok, seconds, counts: failureCounted(counts, ok) };
 }
 
@@ -112,23 +118,33 @@ async function runCommand(step: Step): Promise<{ readonly code: number; readonly
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
+  const kill = (signal: NodeJS.Signals): void => killGroup(child.pid, signal);
+  running.add(kill);
+  const timers: NodeJS.Timeout[] = [];
+  const endAfter = (delayMs: number, why: string): void => {
+    const end = (): void => {
+      output += `\n${step.name}: ${why}\n`;
+      kill('SIGTERM');
+    };
+    timers.push(
+      setTimeout(end, delayMs),
+      setTimeout(() => kill('SIGKILL'), delayMs + killGraceMs),
+    );
+  };
+  endAfter(step.timeoutMs, `ended after its limit of ${step.timeoutMs / 1_000} s`);
+
   let output = '';
+  let reported = false;
   const collect = (chunk: Buffer): void => {
     output = (output + chunk.toString()).slice(-maxOutputChars);
     if (step.live === true) process.stdout.write(chunk);
+    if (reported || step.mocha !== true || countsFromMocha(output) === undefined) return;
+    reported = true;
+    endAfter(lingerMs, 'did not end after its tests: something was left open');
   };
   child.stdout.on('data', collect);
   child.stderr.on('data', collect);
 
-  const kill = (signal: NodeJS.Signals): void => killGroup(child.pid, signal);
-  running.add(kill);
-  const timers = [
-    setTimeout(() => {
-      output += `\n${step.name}: ended after its limit of ${step.timeoutMs / 1_000} s\n`;
-      kill('SIGTERM');
-    }, step.timeoutMs),
-    setTimeout(() => kill('SIGKILL'), step.timeoutMs + killGraceMs),
-  ];
   try {
     const code = await new Promise<number>((resolve, reject) => {
       child.once('error', reject);

@@ -1,0 +1,47 @@
+// How a run of tools is counted: a tool that crashes, hangs or says nothing of its tests is a failure too.
+
+import assert from 'node:assert/strict';
+import { countsFromMocha, runSteps, sumCounts, summaryLine } from './steps.ts';
+
+const quick = 5_000;
+
+describe('steps', () => {
+  it('read the totals of mocha, and nothing that looks like them', () => {
+    assert.deepEqual(
+      countsFromMocha('\n  ..!\n\n  552 passing (12s)\n  1 pending\n  2 failing\n\n  1) target\n'),
+      {
+        passed: 552,
+        failed: 2,
+        skipped: 1,
+      },
+    );
+    assert.equal(countsFromMocha('log: 3 passing (1s)'), undefined);
+    assert.equal(countsFromMocha(''), undefined);
+  });
+
+  it('count what passed, what failed without a test, and what ran out of time', async () => {
+    const print = (text: string): readonly [string, ...string[]] => [
+      'node',
+      '-e',
+      `console.log(${JSON.stringify(text)})`,
+    ];
+    const shown: string[] = [];
+    const results = await runSteps(
+      [
+        { name: 'good', command: print('  3 passing (1s)'), timeoutMs: quick, mocha: true },
+        { name: 'silent', command: print(''), timeoutMs: quick, mocha: true },
+        { name: 'crashed', command: ['node', '-e', 'process.exit(3)'], timeoutMs: quick },
+        { name: 'hung', command: ['node', '-e', 'setTimeout(() => {}, 1e9)'], timeoutMs: 300 },
+        { name: 'unknown', command: ['no-such-tool'], timeoutMs: quick },
+      ],
+      2,
+      (text) => shown.push(text),
+    );
+    assert.match(shown.join(''), /hung: ended after its limit of 0\.3 s/);
+    assert.equal(summaryLine(sumCounts(results)), '3 passed, 4 failed, 0 skipped');
+    assert.deepEqual(
+      results.filter(({ ok }) => ok).map(({ step }) => step.name),
+      ['good'],
+    );
+  });
+});
