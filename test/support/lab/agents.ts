@@ -39,6 +39,8 @@ export function startAgent(node: LabNode, { env }: LabAgentOptions = {}): LabAge
     DATA_PATH: join(node.runDir, '..', 'data'),
     FLOTILLA_ADVERTISE_ADDR: node.address,
     FLOTILLA_HOST_ROOT: '/',
+    // The Swarm of the node itself gossips on the agent's usual port.
+    FLOTILLA_GOSSIP_PORT: '7947',
   };
   const script = process.env.FLOTILLA_TEST_BUNDLE ?? entryPoint;
   const child = node.spawn([process.execPath, script, 'agent'], {
