@@ -147,12 +147,12 @@ async function writeCliConfigs(lab: Lab, signer: Signer): Promise<string> {
 
 function printCommands(lab: Lab, folder: string): void {
   const docker = (name: string): string =>
-    `docker --config ${folder}/${name} --tls -H tcp://${lab.node(1).address}:9001`;
+    `DOCKER_CONFIG=${folder}/${name} docker --tls -H tcp://${lab.node(1).address}:9001`;
   print(`
 Every node answers for all. Through the agent on node-1:
 
   ${docker('cluster')} ps
-  ${docker('node-2')} ps
+  ${docker('node-2')} run --rm --network host ${busyboxImage} hostname
   ${docker('node-3')} logs -f worker-3
   ${docker('node-2')} exec -it web-2 sh
   ${docker('manager')} node ls
