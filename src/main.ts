@@ -8,9 +8,10 @@ import { createCompatService } from './api/compat-service.ts';
 import { createControl } from './api/control.ts';
 import { createFail } from './api/error-response.ts';
 import { decideHealth, type HealthReport } from './api/health.ts';
-import { createMetrics } from './api/metrics.ts';
+import { createMetrics, type Metrics } from './api/metrics.ts';
 import { createMetricsServer } from './api/metrics-server.ts';
 import { createObserve } from './api/observe.ts';
+import { observeEngineErrors, observeParts } from './api/observe-outcome.ts';
 import { createOwnRoutes } from './api/own-routes.ts';
 import { createPeerAgent, postToPeer } from './api/peer-client.ts';
 import { createPeerGate } from './api/peers.ts';
@@ -106,7 +107,7 @@ function buildAgent(ground: Ground): Agent {
     },
     { agentVersion },
   );
-  const listeners = buildListeners(ground, cluster, reach, createObserve(metrics));
+  const listeners = buildListeners(ground, cluster, reach, metrics);
   const spread = buildSpread(ground, cluster, reach.dial);
   const health = (): HealthReport => {
     const { members, missing, state } = cluster.view();
@@ -199,12 +200,8 @@ interface Listeners {
   readonly peers: Listener;
 }
 
-function buildListeners(
-  ground: Ground,
-  cluster: Cluster,
-  reach: Reach,
-  observe: ReturnType<typeof createObserve>,
-): Listeners {
+function buildListeners(ground: Ground, cluster: Cluster, reach: Reach, metrics: Metrics): Listeners {
+  const observe = createObserve(metrics);
   const { config, log, association } = ground;
   const clustered = (): boolean => isClustered(ground);
   const hasSecret = config.cluster.secret !== undefined;
@@ -212,7 +209,7 @@ function buildListeners(
   const lists = createLists(
     {
       engine: reach.engine,
-      askMember: reach.peers.fetchDecorated,
+      askMember: observeParts(metrics, reach.peers.fetchDecorated),
       breakers: reach.breakers,
       nodeName: () => cluster.view().self.record.nodeName,
     },
@@ -220,7 +217,7 @@ function buildListeners(
   );
   const answerHeaders = compatHeaders(config);
   const apiLog = log.child('api');
-  const fail = createFail(apiLog, answerHeaders);
+  const fail = observeEngineErrors(metrics, createFail(apiLog, answerHeaders));
   const carriers = {
     view: () => cluster.view(),
     engine: reach.engine,
@@ -252,7 +249,10 @@ function buildListeners(
   const peerGate = createPeerGate({
     view: () => cluster.view(),
     // Answers to peers carry none of the compat listener's headers: the entry agent adds them once.
-    proxy: createDockerProxy({ ...carriers, fail: createFail(apiLog, []) }, limits),
+    proxy: createDockerProxy(
+      { ...carriers, fail: observeEngineErrors(metrics, createFail(apiLog, [])) },
+      limits,
+    ),
     servePart: lists.servePart,
     serveOwn: own.serveHere,
     exchangeAssociation: hasSecret ? (body) => answerExchange(association, body) : undefined,

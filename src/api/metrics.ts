@@ -8,18 +8,8 @@ import type { EngineHealth } from '../docker/docker.ts';
 /** Where a request went; the label `route`. */
 export type RouteClass = 'own' | 'local' | 'node' | 'manager' | 'cluster' | 'owner' | 'refused';
 
-/** How a member's part of a merged list ended; the label `outcome`. */
-export type PartOutcome =
-  | 'answer'
-  | 'dead'
-  | 'timeout'
-  | 'refused'
-  | 'reset'
-  | 'breaker-open'
-  | 'too-large'
-  | 'untrusted'
-  | 'no-cluster-secret'
-  | 'bad-answer';
+/** How a member's part of a merged list ended; the label `outcome`. Members that are not asked are gauges below. */
+export type PartOutcome = 'answer' | 'timeout' | 'too-large' | 'untrusted' | 'unreachable' | 'failed';
 
 /** What the request path reports. Every call is cheap and none throws. */
 export interface Metrics {
