@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../../test/support/eventually.ts';
 import type { EngineFacts } from '../docker/docker.ts';
 import { AgentError } from '../errors.ts';
 import { type Logger, silentLogger } from '../log.ts';
@@ -62,15 +62,19 @@ describe('cluster', function () {
     const agents = await Promise.all(
       [1, 2, 3, 4, 5].map((index) => start({ index, port, seeds: [1, 2, 3, 4, 5] })),
     );
-    await eventually(5_000, () => agents.every(({ cluster }) => cluster.view().members.length === 5));
+    await eventually(() => agents.every(({ cluster }) => cluster.view().members.length === 5), {
+      withinMs: 5_000,
+    });
     for (const { cluster } of agents) {
       const view = cluster.view();
       assert.equal(view.state, 'joined');
       assert.deepEqual(view.members.map(nameIn), ['node-1', 'node-2', 'node-3', 'node-4', 'node-5']);
       assert.deepEqual(view.missing, []);
     }
-    await eventually(3_000, () =>
-      agents.every(({ cluster }) => cluster.view().members.some((member) => member.rttMs !== undefined)),
+    await eventually(
+      () =>
+        agents.every(({ cluster }) => cluster.view().members.some((member) => member.rttMs !== undefined)),
+      { withinMs: 3_000 },
     );
   });
 
@@ -79,12 +83,12 @@ describe('cluster', function () {
     const seeds = [1, 2, 3];
     const [first, second, third] = await Promise.all(seeds.map((index) => start({ index, port, seeds })));
     assert.ok(first !== undefined && second !== undefined && third !== undefined);
-    await eventually(5_000, () => [first, second, third].every(sees(3)));
+    await eventually(() => [first, second, third].every(sees(3)), { withinMs: 5_000 });
     await third.cluster.stop(forever);
     assert.ok([first, second].every(sees(2)));
     assert.deepEqual(first.cluster.view().missing, []);
     await third.cluster.start(forever);
-    await eventually(5_000, () => [first, second, third].every(sees(3)));
+    await eventually(() => [first, second, third].every(sees(3)), { withinMs: 5_000 });
   });
 
   it('waits for a DNS that is dead, and joins as soon as it is back', async () => {
@@ -97,10 +101,12 @@ describe('cluster', function () {
     const agents = await Promise.all(
       [1, 2].map((index) => start({ index, port, addr: 'tasks.agent', lookup })),
     );
-    await eventually(2_000, () => agents.every(({ cluster }) => cluster.view().self.record.incarnation >= 0));
+    await eventually(() => agents.every(({ cluster }) => cluster.view().self.record.incarnation >= 0), {
+      withinMs: 2_000,
+    });
     assert.ok(agents.every(({ cluster }) => cluster.view().state === 'joining'));
     dead = false;
-    await eventually(5_000, () => agents.every(sees(2)));
+    await eventually(() => agents.every(sees(2)), { withinMs: 5_000 });
   });
 
   it('is joined when the Swarm has no other task than its own', async () => {
@@ -108,7 +114,7 @@ describe('cluster', function () {
     const lookup = async (host: string): Promise<readonly string[]> =>
       host === 'tasks.agent' ? [addressOf(1)] : [host];
     const { cluster } = await start({ index: 1, port, addr: 'tasks.agent', lookup, inSwarm: true });
-    await eventually(5_000, () => cluster.view().state === 'joined');
+    await eventually(() => cluster.view().state === 'joined', { withinMs: 5_000 });
     assert.equal(cluster.view().members.length, 1);
   });
 
@@ -121,11 +127,11 @@ describe('cluster', function () {
     const wrong = await start({ index: 3, port, seeds, secret: 'wrong' });
     const open = await start({ index: 4, port, seeds });
     assert.ok(first !== undefined && second !== undefined);
-    await eventually(5_000, () => [first, second].every(sees(2)));
+    await eventually(() => [first, second].every(sees(2)), { withinMs: 5_000 });
     // The two with the secret were refused by the others and say why; the others tried as well.
     const toldWhy = ({ events }: TestAgent): boolean =>
       events.some((event) => event.includes('same cluster secret'));
-    await eventually(10_000, () => toldWhy(first) || toldWhy(second) || toldWhy(wrong));
+    await eventually(() => toldWhy(first) || toldWhy(second) || toldWhy(wrong), { withinMs: 10_000 });
     assert.ok([first, second].every(sees(2)));
     assert.ok([wrong, open].every(sees(1)));
     assert.ok([wrong, open].every(({ cluster }) => cluster.view().state === 'joining'));
@@ -138,13 +144,13 @@ describe('cluster', function () {
       seeds.map((index) => start({ index, port, seeds, inSwarm: true })),
     );
     assert.ok(first !== undefined && second !== undefined);
-    await eventually(5_000, () => [first, second].every(sees(2)));
+    await eventually(() => [first, second].every(sees(2)), { withinMs: 5_000 });
     const seen: (string | undefined)[] = [];
     second.cluster.onChange((view) => {
       seen.push(view.members.find((member) => member.record.nodeName === 'node-1')?.record.role);
     });
     first.setFacts(factsOf(1, 'manager'));
-    await eventually(1_000, () => seen.includes('manager'));
+    await eventually(() => seen.includes('manager'), { withinMs: 1_000 });
   });
 
   it('steps down for a newer agent of the same engine, and takes over when that one is gone', async () => {
@@ -152,27 +158,29 @@ describe('cluster', function () {
     const seeds = [1, 2, 3];
     const older = await start({ index: 1, port, seeds });
     const other = await start({ index: 2, port, seeds });
-    await eventually(5_000, () => [older, other].every(sees(2)));
+    await eventually(() => [older, other].every(sees(2)), { withinMs: 5_000 });
     const newer = await start({ index: 3, engine: 1, port, seeds });
     const holder = (): string | undefined =>
       other.cluster.view().members.find((member) => member.record.engineId === 'engine-1')?.record.address;
-    await eventually(5_000, () => holder() === addressOf(3) && older.cluster.view().members.length === 1);
+    await eventually(() => holder() === addressOf(3) && older.cluster.view().members.length === 1, {
+      withinMs: 5_000,
+    });
     assert.ok(sees(2)(newer));
     await newer.cluster.stop(forever);
-    await eventually(15_000, () => holder() === addressOf(1) && sees(2)(older));
+    await eventually(() => holder() === addressOf(1) && sees(2)(older), { withinMs: 15_000 });
   });
 
   it('leaves no socket and no timer after stop, also when stopped while joining', async () => {
     const port = await freePort();
     const seeds = [1, 2, 3];
     const agents = await Promise.all(seeds.map((index) => start({ index, port, seeds })));
-    await eventually(5_000, () => agents.every(sees(3)));
+    await eventually(() => agents.every(sees(3)), { withinMs: 5_000 });
     const early = await start({ index: 4, port, seeds });
     await early.cluster.stop(forever);
     await Promise.all(agents.map(({ cluster }) => cluster.stop(forever)));
     await Promise.all(agents.map(({ cluster }) => cluster.stop(forever)));
     // libp2p's own abort timers outlive its stop by at most a few seconds; sockets and servers do not.
-    await eventually(5_000, () => openResources().length === 0);
+    await eventually(() => openResources().length === 0, { withinMs: 5_000 });
     for (const index of [1, 2, 3, 4]) assert.ok(await isFree(addressOf(index), port));
   });
 });
@@ -253,14 +261,6 @@ const sees =
   (count: number) =>
   ({ cluster }: TestAgent): boolean =>
     cluster.view().members.length === count;
-
-async function eventually(limitMs: number, check: () => boolean): Promise<void> {
-  const endMs = performance.now() + limitMs;
-  while (!check()) {
-    assert.ok(performance.now() < endMs, `within ${limitMs} ms: ${check}`);
-    await sleep(20);
-  }
-}
 
 /** A port that is free on the first address is taken for all: nothing else uses these addresses. */
 async function freePort(): Promise<number> {

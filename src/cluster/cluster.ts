@@ -12,7 +12,7 @@ import { nextGeneration } from './membership.ts';
 import { createIdentity } from './record.ts';
 import type { SelfDescription } from './self-record.ts';
 import { runSession } from './session.ts';
-import { isSameView, toLoneView, toView } from './view.ts';
+import { isSameView, summarize, toLoneView, toView } from './view.ts';
 
 /** What a member says of itself. Signed by its identity before it travels. */
 export interface MemberRecord {
@@ -281,6 +281,8 @@ class ClusterMember implements Cluster {
     const before = this.#view;
     const view = this.#rebuild();
     if (before === undefined || isSameView(view, before)) return;
+    const said = summarize(view);
+    if (said !== summarize(before)) this.#needs.log.info('cluster changed', { summary: said });
     for (const listener of [...this.#listeners]) listener(view, before);
   }
 }

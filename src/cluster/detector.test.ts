@@ -227,6 +227,25 @@ describe('detector', function () {
     }
   });
 
+  it('works beyond the size up to which every pair has a link', async () => {
+    const lab = new SimulatedCluster(21);
+    const all = [...Array(48).keys()];
+    for (const index of all) await lab.start(index);
+    // Each finds a few others only, as with seeds; the rest comes by exchange and gossip.
+    for (const index of all) lab.discover(index, [0, (index * 7 + 1) % 48]);
+    await lab.until(5_000, () => lab.allSee(all), 'one view');
+    await lab.time.advance(3_000);
+    assert.ok(Math.max(...all.map((index) => lab.agent(index).network.links().length)) < 48);
+    for (const index of all) lab.isolate(47, [index]);
+    const rest = all.filter((index) => index !== 47);
+    await lab.until(3_000, () => rest.every((index) => lab.sees(index, rest)), 'death');
+    await lab.time.advance(5_000);
+    for (const index of rest) lab.agent(index).changes.length = 0;
+    lab.network.heal();
+    await lab.until(2_500, () => lab.allSee(all), 'return');
+    assert.ok(rest.every((index) => lab.agent(index).changes.every((nodes) => nodes.length >= 47)));
+  });
+
   it('leaves no timer behind', async () => {
     const lab = new SimulatedCluster(19);
     await lab.startAll(3);

@@ -35,6 +35,13 @@ export function toLoneView(self: MemberRecord, state: ClusterView['state']): Clu
   return toView({ self, joined: state === 'joined', entries: [], rttMs: () => undefined });
 }
 
+/** For the log: who is here and who is missing, without doubts that pass. */
+export function summarize(view: ClusterView): string {
+  const members = view.members.map((member) => member.record.nodeName).join(', ');
+  const missing = view.missing.map((member) => member.nodeName).join(', ');
+  return `${view.state}: ${members}${missing === '' ? '' : `; missing: ${missing}`}`;
+}
+
 /** Round trip times change all the time and do not count. */
 export function isSameView(a: ClusterView, b: ClusterView): boolean {
   return JSON.stringify(a, withoutRtt) === JSON.stringify(b, withoutRtt);

@@ -1,0 +1,185 @@
+// The real network under the detector, between peers in this process: links, questions, rumors, and rude peers.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import { multiaddr } from '@multiformats/multiaddr';
+import { eventually } from '../../test/support/eventually.ts';
+import { silentLogger } from '../log.ts';
+import { encodeFrame } from './frames.ts';
+import { createLibp2pNetwork } from './libp2p-network.ts';
+import { createLibp2pNode, type GossipNode, toMultiaddrText } from './libp2p-node.ts';
+import { memberProtocol } from './member-stream.ts';
+import type { Answer, Question, Rumor } from './messages.ts';
+import { type Endpoint, isRefusal, type MemberNetwork } from './network.ts';
+import { createIdentity } from './record.ts';
+
+interface Peer {
+  readonly peerId: string;
+  readonly endpoint: Endpoint;
+  readonly network: MemberNetwork;
+  readonly ups: string[];
+  readonly downs: string[];
+  readonly rumors: Rumor[];
+  answer: (question: Question) => Promise<Answer>;
+}
+
+const ping: Question = { kind: 'ping', suspect: undefined };
+const ack: Answer = { kind: 'ack', hash: 'same', record: undefined };
+const anyone = { peerId: undefined, timeoutMs: 1_000, fresh: false };
+
+describe('libp2p network', function () {
+  this.timeout(20_000);
+  const running: MemberNetwork[] = [];
+  const nodes: GossipNode[] = [];
+  let port = 0;
+
+  beforeEach(async () => {
+    port = await freePort();
+  });
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map((network) => network.stop()));
+    await Promise.all(nodes.splice(0).map((node) => node.stop()));
+  });
+
+  const start = async (index: number): Promise<Peer> => {
+    const identity = createIdentity(randomBytes(32));
+    const network = createLibp2pNetwork({ seed: identity.seed, secret: undefined }, silentLogger);
+    running.push(network);
+    const peer: Peer = {
+      peerId: identity.peerId,
+      endpoint: { address: `127.0.0.${index + 1}`, port },
+      network,
+      ups: [],
+      downs: [],
+      rumors: [],
+      answer: () => Promise.resolve(ack),
+    };
+    await network.start(peer.endpoint, {
+      onLinkUp: (peerId) => peer.ups.push(peerId),
+      onLinkDown: (peerId) => peer.downs.push(peerId),
+      onQuestion: (_peerId, question) => peer.answer(question),
+      onRumor: (_peerId, rumor) => peer.rumors.push(rumor),
+    });
+    return peer;
+  };
+
+  it('tells both sides of a link, carries questions both ways and rumors to all', async () => {
+    const [a, b] = [await start(1), await start(2)];
+    assert.equal(await a.network.dial(b.endpoint, anyone), b.peerId);
+    await eventually(() => b.ups.includes(a.peerId) && a.ups.includes(b.peerId), { withinMs: 2_000 });
+    assert.ok(a.network.isLinked(b.peerId) && a.network.isLinkedTo(b.endpoint));
+    assert.deepEqual(await a.network.ask(b.peerId, ping, 1_000), ack);
+    assert.deepEqual(await b.network.ask(a.peerId, ping, 1_000), ack);
+    const rumor: Rumor = { kind: 'digest', hash: 'h' };
+    await eventually(
+      () => {
+        a.network.publish(rumor);
+        return b.rumors.length > 0;
+      },
+      { withinMs: 5_000 },
+    );
+    assert.deepEqual(b.rumors[0], rumor);
+  });
+
+  it('says refused where nothing listens, and fails where another peer answers', async () => {
+    const [a, b] = [await start(1), await start(2)];
+    const nobody = { address: '127.0.0.9', port };
+    await assert.rejects(a.network.dial(nobody, anyone), (error) => isRefusal(error));
+    const other = createIdentity(randomBytes(32)).peerId;
+    await assert.rejects(
+      a.network.dial(b.endpoint, { ...anyone, peerId: other }),
+      (error) => !isRefusal(error),
+    );
+    await assert.rejects(a.network.dial(a.endpoint, anyone), { code: 'member-unreachable' });
+  });
+
+  it('gives up a question after its time, and rejects all of them when the link goes', async () => {
+    const [a, b] = [await start(1), await start(2)];
+    await a.network.dial(b.endpoint, anyone);
+    b.answer = () => new Promise(() => undefined);
+    await assert.rejects(a.network.ask(b.peerId, ping, 50), { code: 'timeout' });
+    const asked = a.network.ask(b.peerId, ping, 10_000);
+    // Settled before the drop only if it failed for another reason.
+    const outcome = asked.then(
+      () => 'answered',
+      () => 'rejected',
+    );
+    await eventually(() => b.network.isLinked(a.peerId), { withinMs: 2_000 });
+    a.network.drop(b.peerId);
+    assert.equal(await outcome, 'rejected');
+    await eventually(() => a.downs.includes(b.peerId) && b.downs.includes(a.peerId), { withinMs: 2_000 });
+    await assert.rejects(a.network.ask(b.peerId, ping, 50), { code: 'member-unreachable' });
+  });
+
+  it('bounds the questions in progress', async () => {
+    const [a, b] = [await start(1), await start(2)];
+    await a.network.dial(b.endpoint, anyone);
+    b.answer = () => new Promise(() => undefined);
+    const asked = Array.from({ length: 80 }, () => a.network.ask(b.peerId, ping, 300));
+    const outcomes = await Promise.allSettled(asked);
+    const codes = outcomes.map((outcome) =>
+      outcome.status === 'rejected' ? outcome.reason.code : 'answered',
+    );
+    assert.equal(codes.filter((code) => code === 'limit-exceeded').length, 16);
+    assert.equal(codes.filter((code) => code === 'timeout').length, 64);
+  });
+
+  it('ends the stream of a peer that sends no frames, and goes on serving others', async () => {
+    const [a, b] = [await start(1), await start(2)];
+    const rude = await createLibp2pNode({
+      seed: randomBytes(32),
+      listen: { address: '127.0.0.4', port },
+      preSharedKey: undefined,
+    });
+    nodes.push(rude);
+    await rude.start();
+    const connection = await rude.dial(multiaddr(toMultiaddrText(b.endpoint)));
+    const huge = Buffer.from('ffffffff', 'hex');
+    const nonsense = encodeFrame({ id: 1, body: { kind: 'exec' } });
+    for (const bytes of [huge, nonsense, Buffer.from('\0\0\0\x01{')]) {
+      const stream = await connection.newStream(memberProtocol);
+      stream.send(bytes);
+      await eventually(() => stream.status !== 'open', { withinMs: 2_000 });
+    }
+    await a.network.dial(b.endpoint, anyone);
+    assert.deepEqual(await a.network.ask(b.peerId, ping, 1_000), ack);
+  });
+
+  it('keeps what is no rumor from being passed on', async () => {
+    const [a, b] = [await start(1), await start(2)];
+    const rude = await createLibp2pNode({
+      seed: randomBytes(32),
+      listen: { address: '127.0.0.4', port },
+      preSharedKey: undefined,
+    });
+    nodes.push(rude);
+    await rude.start();
+    const { gossip } = rude.services;
+    gossip.subscribe('flotilla/members/1');
+    await rude.dial(multiaddr(toMultiaddrText(a.endpoint)));
+    await a.network.dial(b.endpoint, anyone);
+    await eventually(() => gossip.getSubscribers('flotilla/members/1').length > 0, { withinMs: 5_000 });
+    await gossip.publish('flotilla/members/1', Buffer.from('{"kind":"exec"}'));
+    await gossip.publish('flotilla/members/1', Buffer.from('{"kind":"digest","hash":"after"}'));
+    await eventually(() => a.rumors.length > 0, { withinMs: 5_000 });
+    assert.deepEqual(a.rumors, [{ kind: 'digest', hash: 'after' }]);
+  });
+
+  it('accepts twenty peers that dial at once from one host', async () => {
+    const hub = await start(1);
+    const peers = await Promise.all(Array.from({ length: 20 }, (_, index) => start(index + 2)));
+    const answered = await Promise.all(peers.map((peer) => peer.network.dial(hub.endpoint, anyone)));
+    assert.ok(answered.every((peerId) => peerId === hub.peerId));
+    await eventually(() => hub.network.links().length === 20, { withinMs: 2_000 });
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.2', listening));
+  const address = server.address();
+  await new Promise((closed) => server.close(closed));
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
