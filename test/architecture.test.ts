@@ -39,11 +39,11 @@ interface Import {
 function importsOf(file: string): readonly Import[] {
   const text = readFileSync(join(source, file), 'utf8');
   const found = text.matchAll(
-    /^(?:import|export)\s+(type\s)?[^;]*?\sfrom\s+'(\.[^']+)'|^import\s+()'(\.[^']+)'/gm,
+    /^(?:import|export)\s+(type\s)?[^;]*?\sfrom\s+'(\.[^']+)'|^import\s+()'(\.[^']+)'|\bimport\(()'(\.[^']+)'\)/gm,
   );
   return [...found].map((match) => ({
     from: file,
-    to: normalize(join(dirname(file), match[2] ?? match[4] ?? '')),
+    to: normalize(join(dirname(file), match[2] ?? match[4] ?? match[6] ?? '')),
     typeOnly: match[1] !== undefined,
   }));
 }
