@@ -1,0 +1,114 @@
+// Collects the figures of one bench run and prints them as ratios beside the issue's targets, as Markdown.
+
+import os from 'node:os';
+import type { MemoryFigures } from './process-memory.ts';
+import type { LoadFigures } from './wrk.ts';
+
+export interface Report {
+  load(what: string, connections: number, subject: string, figures: LoadFigures): void;
+  memory(state: 'idle' | 'loaded', figures: MemoryFigures): void;
+  start(firstAnswerMs: number): void;
+  /** Whether every target was met. */
+  met(): boolean;
+  text(): string;
+}
+
+interface Row extends LoadFigures {
+  readonly what: string;
+  readonly connections: number;
+  readonly subject: string;
+}
+
+interface Target {
+  readonly name: string;
+  readonly figure: number;
+  readonly limit: number;
+  readonly better: 'more' | 'less';
+}
+
+export function createReport(): Report {
+  const rows: Row[] = [];
+  const memory = new Map<string, MemoryFigures>();
+  let startMs = Number.NaN;
+
+  const find = (what: string, connections: number, subject: string): Row => {
+    const row = rows.find(
+      (each) => each.what === what && each.connections === connections && each.subject === subject,
+    );
+    if (row === undefined)
+      throw new Error(`report: ${what} of ${subject} at ${connections} was not measured`);
+    return row;
+  };
+
+  const targets = (): readonly Target[] => {
+    const rate = (what: string, connections: number, subject: string): number =>
+      find(what, connections, subject).requestsPerSecond;
+    const idle = memory.get('idle');
+    return [
+      {
+        name: '/_ping at 16, share of the engine’s own rate',
+        figure: rate('/_ping', 16, 'Flotilla') / rate('/_ping', 16, 'engine'),
+        limit: 0.43,
+        better: 'more',
+      },
+      {
+        name: 'merged list at 1, p50 in lists of one engine',
+        figure: find('merged list', 1, 'Flotilla').p50Ms / find('merged list', 1, 'engine').p50Ms,
+        limit: 4,
+        better: 'less',
+      },
+      {
+        name: 'merged list at 16, share of a third of one engine’s rate',
+        figure: (3 * rate('merged list', 16, 'Flotilla')) / rate('merged list', 16, 'engine'),
+        limit: 0.85,
+        better: 'more',
+      },
+      { name: 'idle, anonymous MB', figure: idle?.anonymousMb ?? Number.NaN, limit: 60, better: 'less' },
+      { name: 'idle, resident MB', figure: idle?.residentMb ?? Number.NaN, limit: 115, better: 'less' },
+      { name: 'start to first answer, ms', figure: startMs, limit: 500, better: 'less' },
+    ];
+  };
+  const isMet = ({ figure, limit, better }: Target): boolean =>
+    better === 'more' ? figure >= limit : figure <= limit;
+
+  return {
+    load: (what, connections, subject, figures) => void rows.push({ what, connections, subject, ...figures }),
+    memory: (state, figures) => void memory.set(state, figures),
+    start(firstAnswerMs): void {
+      startMs = firstAnswerMs;
+    },
+    met: () => targets().every(isMet),
+    text: () =>
+      [
+        `# Bench of ${new Date().toISOString().slice(0, 10)}`,
+        '',
+        `${os.cpus().length} cores, everything on one machine: wrk, three engines, three agents. Ratios hold, milliseconds do not.`,
+        'All but the engine terminate TLS; Flotilla also verifies a signature. The merged list asks three engines with 20',
+        'containers each and shares calls between identical lists that wait at the same time.',
+        '',
+        '| what | connections | subject | requests/s | ratio to the engine | p50 ms | p99 ms |',
+        '| --- | ---: | --- | ---: | ---: | ---: | ---: |',
+        ...rows.map((row) => toLine(row, find(row.what, row.connections, 'engine'))),
+        '',
+        '| memory | anonymous MB | resident MB |',
+        '| --- | ---: | ---: |',
+        ...[...memory].map(
+          ([state, m]) => `| ${state} | ${m.anonymousMb.toFixed(1)} | ${m.residentMb.toFixed(1)} |`,
+        ),
+        '',
+        '| target | figure | limit | met |',
+        '| --- | ---: | ---: | --- |',
+        ...targets().map((target) => {
+          const { name, figure, limit, better } = target;
+          return `| ${name} | ${figure.toFixed(2)} | ${better === 'more' ? '≥' : '≤'} ${limit} | ${isMet(target) ? 'yes' : '**no**'} |`;
+        }),
+        '',
+      ].join('\n'),
+  };
+}
+
+function toLine(row: Row, engine: Row): string {
+  const ratio = (row.requestsPerSecond / engine.requestsPerSecond).toFixed(2);
+  const rate = Math.round(row.requestsPerSecond);
+  return `| ${row.what} | ${row.connections} | ${row.subject} | ${rate} | ${ratio} | ${row.p50Ms.toFixed(2)} | ${row.p99Ms.toFixed(2)} |`;
+}
