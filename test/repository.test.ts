@@ -20,6 +20,12 @@ interface Package {
   readonly optionalDependencies: Readonly<Record<string, string>>;
 }
 
+interface Lock {
+  readonly packages: Readonly<
+    Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>
+  >;
+}
+
 // package.json is ours, and npm has read it before this runs.
 const manifest = JSON.parse(read('package.json')) as Package;
 const documents = [
@@ -78,6 +84,18 @@ describe('repository', () => {
       all.filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version)),
       [],
     );
+  });
+
+  it('locks the packages of every platform, without which npm ci refuses to install', () => {
+    const { packages } = JSON.parse(read('package-lock.json')) as Lock;
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) =>
+          packages[`${path}/node_modules/${name}`] === undefined &&
+          packages[`node_modules/${name}`] === undefined,
+      ),
+    );
+    assert.deepEqual(missing, []);
   });
 
   it('says one version everywhere', () => {
