@@ -131,7 +131,17 @@ describe('the lab', function () {
     const isReady = async (): Promise<boolean> =>
       (await lab.node(1).docker(['node', 'inspect', '-f', '{{.Status.State}}', node.name])).trim() ===
       'ready';
-    await node.docker(['run', '-d', '--name', 'sleeper', 'busybox:lab', 'sleep', '1000']);
+    await node.docker([
+      'run',
+      '-d',
+      '--name',
+      'sleeper',
+      '--stop-signal',
+      'KILL',
+      'busybox:lab',
+      'sleep',
+      '1000',
+    ]);
     await node.killEngine();
     await assert.rejects(node.docker(['version']));
     await node.startEngine();
