@@ -45,7 +45,7 @@ export interface ListedAgent {
   readonly IPAddress: string;
 }
 
-/** The gossip port of lab agents; the nodes' own Swarm has the usual one. */
+/** The gossip port of these agents; the nodes' own Swarm has the usual one. */
 export const labGossipPort = 7947;
 const askTimeoutMs = 2_000;
 const shownLogLines = 80;
@@ -58,8 +58,15 @@ export async function createAgentLab(options: AgentLabOptions): Promise<AgentLab
     options.secret === 'none' ? {} : { FLOTILLA_CLUSTER_SECRET: randomBytes(32).toString('base64') };
   const seeds = lab.nodes.map(({ address }) => `${address}:${labGossipPort}`).join();
 
+  const common: AgentEnv = {
+    FLOTILLA_SEEDS: seeds,
+    FLOTILLA_GOSSIP_PORT: String(labGossipPort),
+    ...secret,
+    ...options.env,
+  };
+
   const start = (node: LabNode, env: AgentEnv = {}): LabAgent => {
-    const agent = startAgent(node, { env: { FLOTILLA_SEEDS: seeds, ...secret, ...options.env, ...env } });
+    const agent = startAgent(node, { env: { ...common, ...env } });
     agents.set(node, agent);
     return agent;
   };

@@ -92,25 +92,37 @@ export async function startChurn(node: LabNode, options: ChurnOptions): Promise<
   };
 }
 
+interface Times {
+  readonly startedMs: number;
+  readonly endedMs: number;
+}
+
 /** What is wrong with a list that was asked for and came at these times; undefined when nothing is. */
 export function faultOf(
   listed: readonly { readonly id: string; readonly nodeName: string }[],
-  { startedMs, endedMs }: { readonly startedMs: number; readonly endedMs: number },
+  times: Times,
   existences: readonly Existence[],
 ): string | undefined {
   const nodeOf = new Map(listed.map(({ id, nodeName }) => [id, nodeName]));
   if (nodeOf.size !== listed.length) return `${listed.length - nodeOf.size} containers are listed twice`;
-  for (const { id, nodeName, askedMs, madeMs, removingMs, goneMs } of existences) {
-    const on = nodeOf.get(id);
-    if (on === undefined) {
-      if (madeMs < startedMs && removingMs > endedMs) return `${id} of ${nodeName} is not listed`;
-    } else {
-      if (on !== nodeName) return `${id} of ${nodeName} is listed on ${on}`;
-      if (askedMs > endedMs) return `${id} is listed before it was made`;
-      if (goneMs < startedMs) return `${id} of ${nodeName} is listed after it was removed`;
-    }
+  for (const existence of existences) {
+    const on = nodeOf.get(existence.id);
+    const fault = on === undefined ? absenceFault(existence, times) : presenceFault(existence, on, times);
+    if (fault !== undefined) return fault;
   }
   return undefined;
+}
+
+function absenceFault(existence: Existence, { startedMs, endedMs }: Times): string | undefined {
+  const { id, nodeName, madeMs, removingMs } = existence;
+  return madeMs < startedMs && removingMs > endedMs ? `${id} of ${nodeName} is not listed` : undefined;
+}
+
+function presenceFault(existence: Existence, on: string, { startedMs, endedMs }: Times): string | undefined {
+  const { id, nodeName, askedMs, goneMs } = existence;
+  if (on !== nodeName) return `${id} of ${nodeName} is listed on ${on}`;
+  if (askedMs > endedMs) return `${id} of ${nodeName} is listed before it was made`;
+  return goneMs < startedMs ? `${id} of ${nodeName} is listed after it was removed` : undefined;
 }
 
 async function createContainer(node: LabNode): Promise<string> {

@@ -1,0 +1,254 @@
+// Nodes that fall silent, freeze, die or lose their engine: how long lists take meanwhile, what they say of who is
+// missing, and when the others know. Lists are asked of node-1, faults hit node-3.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
+import { after, afterEach, before, describe, it } from 'mocha';
+
+import {
+  type AgentLab,
+  createAgentLab,
+  membersSeenBy,
+  namesOf,
+  printLogsOnFailure,
+  report,
+} from '../support/agent-lab.ts';
+import { eventually } from '../support/eventually.ts';
+import type { LabNode } from '../support/lab/node.ts';
+import { createListClient, type ListWatch, quantile, tookMs, watchLists } from '../support/list-client.ts';
+import type { Signer } from '../support/signer.ts';
+
+const testTimeoutMs = 120_000;
+const wholeWithinMs = 30_000;
+/** `FLOTILLA_NODE_TIMEOUT` and the tenth that the issue grants. */
+const maxListMs = 2_000 * 1.1;
+const knownWithinMs = 3_000;
+const backWithinMs = 2_000;
+/** A new process loads the gossip behind its first answers. */
+const joinedWithinMs = 5_000;
+/** How much slower than with all nodes a list may be once the missing one is known. */
+const maxSlowdown = 1.2;
+const measuredMs = 3_000;
+const maxWindows = 6;
+const leftWithinMs = 2_000;
+const endsWithinMs = 10_000;
+const allAnswered = 'asked=3, answered=3, missing=0';
+const oneMissing = 'asked=3, answered=2, missing=1';
+const load = { loops: 4, pauseMs: 10 };
+
+describe('faults in the lab', function () {
+  this.timeout(testTimeoutMs);
+  let agents: AgentLab;
+  let lost: LabNode;
+  let others: readonly LabNode[];
+
+  before(async () => {
+    agents = await createAgentLab({ nodes: 3, swarm: true });
+    lost = agents.node(3);
+    others = [agents.node(1), agents.node(2)];
+    agents.startAll();
+    await agents.whole(wholeWithinMs);
+    for (const node of agents.nodes) {
+      for (let count = 0; count < 20; count++) {
+        await node.docker(['create', '--network', 'none', 'busybox:lab', 'true']);
+      }
+    }
+  });
+
+  afterEach(async () => {
+    await agents.whole(wholeWithinMs);
+  });
+
+  after(async () => {
+    await agents?.[Symbol.asyncDispose]();
+  });
+
+  printLogsOnFailure(() => agents);
+
+  it('goes on without a node whose network is cut, and takes it back', async () => {
+    await goesOnWithout(
+      () => lost.cutOff(),
+      () => lost.reconnect(),
+      backWithinMs,
+    );
+  });
+
+  it('goes on without an agent that is frozen, and takes it back', async () => {
+    await goesOnWithout(
+      async () => agents.agent(lost).signal('SIGSTOP'),
+      async () => agents.agent(lost).signal('SIGCONT'),
+      backWithinMs,
+    );
+  });
+
+  it('goes on without an agent that is killed, and takes the next one in', async () => {
+    await goesOnWithout(
+      () => agents.agent(lost).kill(),
+      async () => {
+        const next = agents.start(lost);
+        await eventually(() => next.log().includes('"msg":"ready"'), { withinMs: wholeWithinMs });
+      },
+      joinedWithinMs,
+    );
+  });
+
+  it('says so when the engine of a node is killed or stopped, and lists it again afterwards', async () => {
+    await using client = createListClient(agents.node(1), agents.signer, load.loops);
+    await using lists = watchLists(client, load);
+    const isComplete = (): void => assert.equal(lists.answers.at(-1)?.nodes, allAnswered);
+    for (const end of [() => lost.killEngine(), () => lost.stopEngine()]) {
+      await eventually(isComplete);
+      await end();
+      const endedMs = performance.now();
+      await eventually(() => lists.since(endedMs).length > 50, { withinMs: 10_000 });
+      const reasons = new Set<string>();
+      for (const { nodes, missing } of lists.since(endedMs)) {
+        assert.equal(nodes, oneMissing);
+        for (const { node, reason } of missing) reasons.add(`${node} ${reason}`);
+      }
+      await lost.startEngine();
+      const startedMs = performance.now();
+      await eventually(isComplete, { withinMs: 10_000 });
+      const backMs = performance.now() - startedMs;
+      report(`missing as ${[...reasons].join(', ')}; back ${backMs.toFixed(0)} ms after its engine`);
+      for (const reason of reasons) assert.match(reason, /^node-3 (refused|reset|bad-answer|breaker-open)$/);
+      // The agent itself was never gone.
+      assert.deepEqual(await membersSeenBy(agents.node(1), agents.signer), namesOf(agents.nodes));
+      assert.ok(Math.max(...lists.answers.map(tookMs)) <= maxListMs);
+    }
+  });
+
+  it('lets an agent that is stopped leave at once, missed by nobody, with a stream open', async () => {
+    await using client = createListClient(agents.node(1), agents.signer, load.loops);
+    await using lists = watchLists(client, load);
+    const events = await openEvents(lost, agents.signer);
+    const streamEnded = new Promise((resolve) => events.once('close', resolve));
+    const askedMs = performance.now();
+    const stopping = agents.agent(lost).stop();
+    await eventually(
+      async () => {
+        for (const node of others) {
+          assert.deepEqual(await membersSeenBy(node, agents.signer), namesOf(others), node.name);
+        }
+      },
+      { withinMs: leftWithinMs, everyMs: 30 },
+    );
+    const leftMs = performance.now();
+    assert.equal(await stopping, 0);
+    const tookToEndMs = performance.now() - askedMs;
+    await streamEnded;
+    report(`left after ${(leftMs - askedMs).toFixed(0)} ms, ended after ${tookToEndMs.toFixed(0)} ms`);
+    assert.ok(tookToEndMs <= endsWithinMs, `ended after ${tookToEndMs} ms`);
+    assert.ok(lists.since(leftMs).length > 20);
+    for (const { nodes } of lists.since(leftMs)) assert.equal(nodes, 'asked=2, answered=2, missing=0');
+    agents.start(lost);
+  });
+
+  async function goesOnWithout(
+    fail: () => Promise<void>,
+    restore: () => Promise<void>,
+    returnsWithinMs: number,
+  ): Promise<void> {
+    await using client = createListClient(agents.node(1), agents.signer, load.loops);
+    await using lists = watchLists(client, load);
+    const healthySinceMs = performance.now();
+    await passed(healthySinceMs + measuredMs);
+    const healthy = lists.since(healthySinceMs).map(tookMs);
+    for (const answer of lists.answers) assert.equal(answer.nodes, allAnswered);
+
+    const failedMs = performance.now();
+    await fail();
+    const droppedMs = await eventually(
+      async () => {
+        for (const node of others) {
+          assert.deepEqual(await membersSeenBy(node, agents.signer), namesOf(others), node.name);
+        }
+        return performance.now() - failedMs;
+      },
+      { withinMs: knownWithinMs * 2, everyMs: 30 },
+    );
+    const knownMs = failedMs + knownWithinMs;
+    const windows = await windowsUntilAsFast(lists, knownMs, healthy);
+    const later = lists.since(knownMs);
+    const longestMs = Math.max(...lists.answers.map(tookMs));
+
+    await restore();
+    const restoredMs = performance.now();
+    const backMs = await eventually(
+      async () => {
+        for (const node of agents.nodes) {
+          assert.deepEqual(await membersSeenBy(node, agents.signer), namesOf(agents.nodes), node.name);
+        }
+        assert.equal(lists.answers.at(-1)?.nodes, allAnswered);
+        return performance.now() - restoredMs;
+      },
+      { withinMs: wholeWithinMs, everyMs: 30 },
+    );
+
+    report(
+      `healthy ${figures(healthy)}; longest ${longestMs.toFixed(0)} ms; 3 s later ${windows.join('; then ')}; ` +
+        `dropped after ${droppedMs.toFixed(0)} ms, back after ${backMs.toFixed(0)} ms`,
+    );
+    assert.ok(longestMs <= maxListMs, `a list took ${longestMs} ms`);
+    assert.ok(droppedMs <= knownWithinMs, `/agents dropped it after ${droppedMs} ms`);
+    for (const { nodes, missing } of later) {
+      assert.equal(nodes, oneMissing);
+      assert.deepEqual(missing, [{ node: lost.name, reason: 'dead' }]);
+    }
+    assert.ok(backMs <= returnsWithinMs, `back after ${backMs} ms`);
+  }
+});
+
+/**
+ * Measures window by window until the lists are as fast as healthy ones, and returns the figures of each. More than one is
+ * needed only where something else made the machine busy: that nobody waits for the lost node is asserted apart, of all.
+ */
+async function windowsUntilAsFast(
+  lists: ListWatch,
+  fromMs: number,
+  healthy: readonly number[],
+): Promise<readonly string[]> {
+  const windows: string[] = [];
+  for (let startMs = fromMs; ; startMs += measuredMs) {
+    await passed(startMs + measuredMs);
+    const window = lists
+      .since(startMs)
+      .filter(({ endedMs }) => endedMs < startMs + measuredMs)
+      .map(tookMs);
+    windows.push(figures(window));
+    const slower = [0.5, 0.95].filter(
+      (share) => quantile(window, share) > quantile(healthy, share) * maxSlowdown,
+    );
+    if (slower.length === 0) return windows;
+    assert.ok(windows.length < maxWindows, `healthy ${figures(healthy)}, without it ${windows.join('; ')}`);
+  }
+}
+
+/** The endless stream of the agent's own engine. Its end with the agent is no error to the test. */
+async function openEvents(node: LabNode, signer: Signer): Promise<IncomingMessage> {
+  const outgoing = get({
+    host: node.address,
+    port: 9001,
+    path: '/events',
+    headers: { ...signer.headers(), 'X-PortainerAgent-Target': node.name },
+    rejectUnauthorized: false,
+    agent: false,
+  });
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+  response.on('error', () => undefined);
+  response.resume();
+  assert.equal(response.statusCode, 200);
+  return response;
+}
+
+function figures(values: readonly number[]): string {
+  const [median, p95] = [quantile(values, 0.5), quantile(values, 0.95)];
+  return `p50 ${median.toFixed(1)} p95 ${p95.toFixed(1)} ms of ${values.length}`;
+}
+
+/** Until that moment of `performance.now()`: a stretch of time is what is measured here. */
+function passed(untilMs: number): Promise<unknown> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, untilMs - performance.now())));
+}
