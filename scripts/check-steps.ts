@@ -6,6 +6,8 @@ import type { Step } from './steps.ts';
 
 const toolTimeoutMs = 120_000;
 const mochaTimeoutMs = 240_000;
+/** At full length one connection alone is used for over half an hour. */
+const longMochaTimeoutMs = 2 * 3_600_000;
 const root = join(import.meta.dirname, '..');
 
 /** Slowest first, so that two at a time end together. */
@@ -40,5 +42,6 @@ function mochaStep(
 ): Step | undefined {
   const existing = patterns.filter((pattern) => globSync(pattern, { cwd: root }).length > 0);
   if (existing.length === 0) return undefined;
-  return { name, command: ['mocha', ...existing], timeoutMs: mochaTimeoutMs, mocha: true, env };
+  const timeoutMs = env.FLOTILLA_TEST_LONG === '1' ? longMochaTimeoutMs : mochaTimeoutMs;
+  return { name, command: ['mocha', ...existing], timeoutMs, mocha: true, env };
 }

@@ -103,7 +103,7 @@ describe('load', function () {
 });
 
 describe('kept connections', function () {
-  const posts = scaled(3, 200);
+  const posts = scaled(2, 200);
   const pauseMs = scaled(6_000, 10_000);
   const idleMs = 119_000;
   this.timeout(posts * pauseMs + idleMs + 60_000);
