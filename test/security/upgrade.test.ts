@@ -91,7 +91,7 @@ describe('upgrade attacks', () => {
 
   it('A-34 a frame that promises 4 GiB passes as it is, and holds nothing back', async () => {
     const before = await under().agent.residentBytes();
-    const id = await createExec(under(), 'huge-frame', false);
+    const id = await createExec(under(), 'huge-frame', { tty: false });
     const { connection } = await startExec(under(), id, { upgrade: true, tty: false });
     await using _ = connection;
     deepEqual(await connection.reader.exactly(hugeFrame.length), hugeFrame);

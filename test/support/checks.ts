@@ -131,12 +131,22 @@ export function assertLoggedReason(
   });
 }
 
+export interface ExecOptions {
+  readonly tty?: boolean;
+  /** Added to the request. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** Makes an exec at the engine through the agent, and returns its id. */
-export async function createExec(under: AgentUnderTest, command: string, tty = true): Promise<string> {
+export async function createExec(
+  under: AgentUnderTest,
+  command: string,
+  { tty = true, headers = {} }: ExecOptions = {},
+): Promise<string> {
   const answer = await under.request({
     method: 'POST',
     path: `/containers/${ttyContainer.name}/exec`,
-    headers: { 'Content-Type': 'application/json' },
+    headers: { 'Content-Type': 'application/json', ...headers },
     body: JSON.stringify({ Cmd: [command], Tty: tty, AttachStdin: true, AttachStdout: true }),
   });
   equal(answer.status, 201, answer.body.toString());
@@ -153,7 +163,7 @@ export interface Hijacked {
 export async function startExec(
   under: AgentUnderTest,
   id: string,
-  { upgrade, tty = true }: { readonly upgrade: boolean; readonly tty?: boolean },
+  { upgrade, tty = true, headers = {} }: ExecOptions & { readonly upgrade: boolean },
 ): Promise<Hijacked> {
   const connection = await under.connect();
   await connection.request({
@@ -162,6 +172,7 @@ export async function startExec(
     headers: {
       ...under.signer.headers(),
       'Content-Type': 'application/json',
+      ...headers,
       ...(upgrade && { Connection: 'Upgrade', Upgrade: 'tcp' }),
     },
     body: JSON.stringify({ Detach: false, Tty: tty }),
