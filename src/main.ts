@@ -364,7 +364,15 @@ function keysOf(
     async forget(signal) {
       association.forget();
       const others = (await spread?.toAll(signal)) ?? [];
-      return { nodes: [{ node: docker.facts().nodeName, outcome: 'forgotten' }, ...others] };
+      return {
+        nodes: [
+          { node: docker.facts().nodeName, outcome: 'forgotten' },
+          ...others.map(({ node, outcome }) => ({
+            node,
+            outcome: outcome === 'done' ? 'forgotten' : outcome,
+          })),
+        ],
+      };
     },
   };
 }
