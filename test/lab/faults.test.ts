@@ -13,6 +13,7 @@ import {
   membersSeenBy,
   namesOf,
   printLogsOnFailure,
+  ready,
   report,
 } from '../support/agent-lab.ts';
 import { eventually } from '../support/eventually.ts';
@@ -86,10 +87,7 @@ describe('faults in the lab', function () {
   it('goes on without an agent that is killed, and takes the next one in', async () => {
     await goesOnWithout(
       () => agents.agent(lost).kill(),
-      async () => {
-        const next = agents.start(lost);
-        await eventually(() => next.log().includes('"msg":"ready"'), { withinMs: wholeWithinMs });
-      },
+      () => ready(agents.start(lost)),
       joinedWithinMs,
     );
   });
