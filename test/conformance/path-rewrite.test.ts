@@ -1,7 +1,7 @@
 // Every recorded path: which router it reaches, and what the engine sees of it.
 
 import { deepEqual, equal, match } from 'node:assert/strict';
-import { mark, useAgent } from '../support/checks.ts';
+import { mark, startAgentUnderTest, useAgent } from '../support/checks.ts';
 import { requestRaw } from '../support/raw-http.ts';
 import { type PathRewrite, vectors } from '../support/vectors.ts';
 
@@ -41,6 +41,17 @@ describe('path rewriting', () => {
       forwarded().map(({ target }) => target),
       ['/images/my%2Frepo/json', '/images/my%2Frepo/json'],
     );
+  });
+
+  it('serves a client whose version the engine no longer speaks, or does not yet', async function () {
+    this.timeout(20_000);
+    await using newer = await startAgentUnderTest({ engine: { apiVersion: '1.52', minApiVersion: '1.44' } });
+    await using older = await startAgentUnderTest({ engine: { apiVersion: '1.24', minApiVersion: '1.12' } });
+    for (const agent of [newer, older]) {
+      equal((await agent.request({ path: '/v1.41/containers/json?all=1' })).status, 200);
+      const ping = await agent.request({ path: '/v1.41/_ping' });
+      equal(ping.headers.get('api-version'), agent.engine.facts.apiVersion);
+    }
   });
 
   it('passes the query byte for byte, once', async () => {
