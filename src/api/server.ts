@@ -79,8 +79,6 @@ function createServer(needs: ServerNeeds, options: ServerOptions, tls: TlsOption
     requestTimeout: 0,
     headersTimeout: headersTimeoutMs,
     keepAliveTimeout: options.keepAliveMs,
-    // Without it, late output is lost once the client has closed its side (engine-api.md 6).
-    allowHalfOpen: true,
     keepAlive: true,
     keepAliveInitialDelay: tcpKeepAliveMs,
     noDelay: true,
@@ -89,6 +87,12 @@ function createServer(needs: ServerNeeds, options: ServerOptions, tls: TlsOption
     tls === undefined
       ? http.createServer(settings)
       : (https.createServer({ ...settings, ...tls }) as unknown as Server);
+  // Late output must not be lost once the client has closed its side (engine-api.md 6); node:http sees to that itself.
+  // Not from the start: a client that leaves before its handshake, as every TCP health check does, would hold its
+  // connection until the handshake's deadline.
+  server.on('secureConnection', (socket: Duplex) => {
+    socket.allowHalfOpen = true;
+  });
   server.maxConnections = maxConnections;
   server.timeout = 0;
   attach(server, needs);
