@@ -9,7 +9,7 @@ import type { Detector } from './detector.ts';
 import { createLibp2pNetwork } from './libp2p-network.ts';
 import { createLookup, type Lookup } from './lookup.ts';
 import { nextGeneration } from './membership.ts';
-import { createIdentity } from './record.ts';
+import { createIdentity, type Identity } from './record.ts';
 import type { SelfDescription } from './self-record.ts';
 import { runSession } from './session.ts';
 import { isSameView, summarize, toLoneView, toView } from './view.ts';
@@ -140,6 +140,7 @@ class ClusterMember implements Cluster {
   readonly #needs: ClusterNeeds;
   readonly #options: ClusterOptions;
   readonly #listeners = new Set<Listener>();
+  readonly #identity: Identity;
   #view: ClusterView | undefined;
   #viewBuiltMs = 0;
   #detector: Detector | undefined;
@@ -150,6 +151,7 @@ class ClusterMember implements Cluster {
   constructor(needs: ClusterNeeds, options: ClusterOptions) {
     this.#needs = needs;
     this.#options = options;
+    this.#identity = createIdentity(needs.identitySeed);
   }
 
   view(): ClusterView {
@@ -210,7 +212,7 @@ class ClusterMember implements Cluster {
   #beginSession(): { readonly abort: AbortController; readonly ended: Promise<void> } {
     const abort = new AbortController();
     const { secret } = this.#options;
-    const identity = createIdentity(this.#needs.identitySeed);
+    const identity = this.#identity;
     const { log } = this.#needs;
     const needs = {
       ...this.#needs,
@@ -268,7 +270,7 @@ class ClusterMember implements Cluster {
   }
 
   #aloneView(): ClusterView {
-    const { peerId } = createIdentity(this.#needs.identitySeed);
+    const { peerId } = this.#identity;
     const address = this.#options.advertiseAddr ?? loneAddress;
     const versions = { peerId, generation: this.#loneGeneration, incarnation: 0 };
     return toLoneView(

@@ -102,6 +102,31 @@ describe('detector', function () {
     }
   });
 
+  it('cannot be told that a member is dead while that one answers', async () => {
+    const lab = new SimulatedCluster(23);
+    await lab.startAll(5);
+    for (const agent of lab.agents.values()) agent.changes.length = 0;
+    const { peerId, generation, incarnation } = lab.agent(4).detector.self();
+    const claim = { peerId, generation, incarnation };
+    lab.agent(0).network.publish({ kind: 'dead', claim });
+    const lines = lab
+      .agent(1)
+      .detector.entries()
+      .map(({ signed: { text, signature } }) => ({ text, signature, state: 'dead', ageMs: 0 }) as const);
+    const { peerId: target } = lab.agent(2).detector.self();
+    await Promise.all([
+      lab.agent(1).network.ask(target, { kind: 'sync', lines }, 500),
+      lab.time.advance(5_000),
+    ]);
+    for (const [index, agent] of lab.agents) {
+      assert.ok(
+        agent.changes.every((nodes) => nodes.length === 5),
+        `${nameOf(index)} believed it`,
+      );
+    }
+    assert.ok(lab.agent(4).detector.self().incarnation > incarnation, 'it refuted the claim');
+  });
+
   it('drops a member at once when it leaves, and does not count it as dead', async () => {
     const lab = new SimulatedCluster(5);
     await lab.startAll(4);

@@ -5,6 +5,7 @@ import { AgentError } from '../errors.ts';
 import type { MemberRecord } from './cluster.ts';
 import { createDialer, type Dialer, type DialTarget } from './dialer.ts';
 import { createExchange, type Exchange } from './exchange.ts';
+import { createHearsay, type Hearsay } from './hearsay.ts';
 import { LocalState, type LocalStateNeeds } from './local-state.ts';
 import { type Entry, isLive } from './membership.ts';
 import type { Answer, Claim, EntryState, Question, Rumor, StateLine } from './messages.ts';
@@ -38,6 +39,7 @@ export class Detector implements NetworkHandlers {
   readonly #prober: Prober;
   readonly #dialer: Dialer;
   readonly #suspector: Suspector;
+  readonly #hearsay: Hearsay;
   readonly #exchange: Exchange;
   #nextDigestMs: number;
   #cancelTick: (() => void) | undefined;
@@ -57,7 +59,7 @@ export class Detector implements NetworkHandlers {
         random,
         monotonicMs: () => clock.monotonicMs(),
         connect: (peerId) => this.#connect(peerId, false),
-        suspicionOf: (peerId) => state.suspicionOf(peerId),
+        claimAgainst: (peerId) => state.suspicionOf(peerId) ?? this.#hearsay.claimAgainst(peerId),
         helpersFor: (peerId) => state.trustedOthers(peerId),
         onAnswer: (peerId, answer, rttMs) => this.#onAnswer(peerId, answer, rttMs),
         onFailure: (peerId) => this.#suspector.onProbeFailure(peerId),
@@ -72,6 +74,14 @@ export class Detector implements NetworkHandlers {
         probe: (peerId) => this.#prober.probe(peerId, state.nowMs()),
         // Best effort: what it proves arrives as a link.
         connectFresh: (peerId) => void this.#connect(peerId, true).catch(() => undefined),
+      },
+      options,
+    );
+    this.#hearsay = createHearsay(
+      {
+        state,
+        probe: (peerId) => this.#prober.probe(peerId, state.nowMs()),
+        bury: (claim) => this.#suspector.bury(claim),
       },
       options,
     );
@@ -168,11 +178,14 @@ export class Detector implements NetworkHandlers {
 
   onRumor(peerId: string, rumor: Rumor): void {
     if (rumor.kind === 'records') {
-      for (const record of rumor.records) this.#state.accept({ ...record, state: 'alive', ageMs: 0 });
+      for (const record of rumor.records) {
+        this.#exchange.onGossiped(record);
+        this.#state.accept({ ...record, state: 'alive', ageMs: 0 });
+      }
     } else if (this.#state.isLivePeer(peerId)) {
       // What is said about others counts only from members.
       if (rumor.kind === 'suspect') this.#suspector.accuse(rumor.claim, peerId);
-      if (rumor.kind === 'dead') this.#suspector.onDeathClaim(rumor.claim);
+      if (rumor.kind === 'dead') this.#hearsay.onDeathClaim(rumor.claim);
       if (rumor.kind === 'digest') this.#exchange.compare(peerId, rumor.hash);
     }
     this.#flush();
@@ -184,6 +197,7 @@ export class Detector implements NetworkHandlers {
     state.advance();
     this.#startProbes();
     this.#prober.tick(state.nowMs());
+    this.#hearsay.tick();
     this.#suspector.tick();
     this.#exchange.tick();
     this.#dialer.tick(this.#dialTargets, state.nowMs());
@@ -232,7 +246,7 @@ export class Detector implements NetworkHandlers {
 
   /** What another member believes of a third one, told with the full state. A death is a claim, a doubt is a hint. */
   #onBelief(claim: Claim, belief: EntryState): void {
-    if (belief === 'dead') this.#suspector.onDeathClaim(claim);
+    if (belief === 'dead') this.#hearsay.onDeathClaim(claim);
     if (belief === 'suspect' && this.#state.isLivePeer(claim.peerId)) {
       this.#prober.probe(claim.peerId, this.#state.nowMs());
     }

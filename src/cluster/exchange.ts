@@ -7,6 +7,7 @@ import { type LocalState, toText } from './local-state.ts';
 import { claimOf } from './membership.ts';
 import type { Claim, EntryState, Question, StateLine } from './messages.ts';
 import type { MemberNetwork } from './network.ts';
+import { createNews } from './news.ts';
 import type { SignedText } from './record.ts';
 
 export interface ExchangeNeeds {
@@ -26,7 +27,9 @@ export interface Exchange {
   answer(peerId: string, lines: readonly StateLine[]): readonly StateLine[];
   /** Notes the hash that a peer told. A lasting difference leads to an exchange. */
   compare(peerId: string, hash: string): void;
-  /** Cuts off peers that did not prove membership in time. */
+  /** A record is on its way to everybody already. */
+  onGossiped(record: SignedText): void;
+  /** Passes on what links brought, and cuts off peers that did not prove membership in time. */
   tick(): void;
 }
 
@@ -35,30 +38,25 @@ const proofTimeoutMs = 5_000;
 const syncTimeoutMs = 3_000;
 /** Differing hashes in a row before the full state is exchanged. One is a change on its way. */
 const maxMismatches = 2;
-const maxRecordsPerRumor = 24;
 
 export function createExchange(needs: ExchangeNeeds): Exchange {
   const { state, network, log } = needs;
   /** Linked peers that did not prove membership yet, and since when. Bounded by the network's connections. */
   const unproved = new Map<string, number>();
   const syncing = new Set<string>();
+  const news = createNews(network);
 
   const apply = (peerId: string, lines: readonly StateLine[]): void => {
-    const learned: SignedText[] = [];
     for (const line of lines) {
       const accepted = state.accept(line);
       if (accepted === undefined) continue;
-      if (accepted.news) learned.push(toText(accepted.signed));
+      if (accepted.news) news.learn(toText(accepted.signed), state.nowMs());
       needs.onBelief(claimOf(accepted.signed.record), line.state);
     }
     if (state.isLivePeer(peerId)) {
       unproved.delete(peerId);
       state.watches.of(peerId).heardMs = state.nowMs();
       state.markJoined();
-    }
-    // News from a link is passed on by gossip once; what came by gossip is on its way to everybody.
-    for (let start = 0; start < learned.length; start += maxRecordsPerRumor) {
-      network.publish({ kind: 'records', records: learned.slice(start, start + maxRecordsPerRumor) });
     }
   };
   const exchange = async (peerId: string): Promise<void> => {
@@ -103,7 +101,9 @@ export function createExchange(needs: ExchangeNeeds): Exchange {
       watch.mismatches = 0;
       sync(peerId);
     },
+    onGossiped: news.onGossiped,
     tick: () => {
+      news.passOn(state.nowMs());
       for (const [peerId, sinceMs] of [...unproved]) {
         if (state.nowMs() - sinceMs < proofTimeoutMs) continue;
         unproved.delete(peerId);

@@ -105,14 +105,14 @@ export class LocalState {
 
   /** Opens and applies a record of another member. Best effort: one that is bad or not for us is logged and dropped. */
   accept(line: StateLine): Accepted | undefined {
-    let signed: SignedRecord;
+    let signed: SignedRecord | undefined;
     try {
       signed = openRecord(line, (engineId) => this.table.get(engineId)?.signed);
     } catch (error) {
       this.#needs.log.debug('member record refused', { reason: reasonOf(error) });
       return undefined;
     }
-    if (!this.#isOurs(signed, line)) return undefined;
+    if (signed === undefined || !this.#isOurs(signed, line)) return undefined;
     const known = this.table.get(signed.record.engineId) !== undefined;
     // A death that we first hear of is believed; about a member that we know, the suspicion rules decide.
     const state = line.state === 'dead' && !known ? 'dead' : 'alive';

@@ -14,7 +14,7 @@ export interface ProberNeeds {
   /** Opens a link if there is none. */
   readonly connect: (peerId: string) => Promise<void>;
   /** Told to the member with the ping, so that it can refute at once. */
-  readonly suspicionOf: (peerId: string) => Claim | undefined;
+  readonly claimAgainst: (peerId: string) => Claim | undefined;
   /** Members that may be asked to probe this one. */
   readonly helpersFor: (peerId: string) => readonly string[];
   readonly onAnswer: (peerId: string, answer: Answer, rttMs: number) => void;
@@ -49,7 +49,7 @@ export function createProber(needs: ProberNeeds, timing: ProbeTiming): Prober {
   const ping = async (peerId: string): Promise<void> => {
     if (!needs.network.isLinked(peerId)) await needs.connect(peerId);
     const sentMs = needs.monotonicMs();
-    const question = { kind: 'ping', suspect: needs.suspicionOf(peerId) } as const;
+    const question = { kind: 'ping', suspect: needs.claimAgainst(peerId) } as const;
     const answer = await needs.network.ask(peerId, question, timing.probeTimeoutMs * lateAnswerFactor);
     if (answer.kind !== 'ack') throw new AgentError('protocol-violation', `ping ${peerId}: not an ack`);
     probes.delete(peerId);

@@ -49,7 +49,7 @@ describe('signature of a member record', () => {
       signature: Buffer.from(nacl.sign.detached(message, secretKey)).toString('base64'),
     });
     const opened = openRecord(signed(messageOf(text), pair.secretKey), () => undefined);
-    assert.deepEqual(opened.record, record);
+    assert.deepEqual(opened?.record, record);
     const stranger = nacl.sign.keyPair.fromSeed(new Uint8Array(32).fill(8));
     for (const forged of [
       signed(messageOf(`${text} `), pair.secretKey),

@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import type { SwarmRole } from '../docker/docker.ts';
 import { AgentError, toAgentError } from '../errors.ts';
 import type { MemberRecord } from './cluster.ts';
+import { compareVersions } from './membership.ts';
 import { parsePeerId, toPeerId } from './peer-id.ts';
 
 /** A record as it travels. */
@@ -65,18 +66,20 @@ export function signRecord(body: RecordBody, identity: Identity): SignedRecord {
 
 /**
  * Throws `protocol-violation` for a malformed record, `member-untrusted` for one that its key did not sign. `known` is
- * what was opened before for an engine: the same text and signature need no second verification.
+ * what was opened before for an engine: the same text is not verified twice, and what is no newer is not verified at
+ * all and undefined, since it could change nothing. Verification is most of what a busy cluster costs.
  */
 export function openRecord(
   signed: SignedText,
   known: (engineId: string) => SignedRecord | undefined,
-): SignedRecord {
+): SignedRecord | undefined {
   if (Buffer.byteLength(signed.text) > maxRecordBytes) {
     throw new AgentError('limit-exceeded', `open member record: more than ${maxRecordBytes} bytes`);
   }
   const body = parseBody(signed.text);
   const before = known(body.record.engineId);
   if (before?.text === signed.text && before.signature === signed.signature) return before;
+  if (before !== undefined && compareVersions(body.record, before.record) !== 'newer') return undefined;
   const key = createPublicKey({
     key: Buffer.concat([spkiPrefix, parsePeerId(body.record.peerId)]),
     format: 'der',

@@ -6,7 +6,8 @@ import type { LocalState } from './local-state.ts';
 import { claimOf, isAbout, isLive } from './membership.ts';
 import type { Claim } from './messages.ts';
 import type { MemberNetwork } from './network.ts';
-import { hearsayCheckMs, type ProbeTiming, suspicionTimeoutMs } from './suspicion.ts';
+import { neededAccusers, type ProbeTiming, suspicionTimeoutMs } from './suspicion.ts';
+import type { Suspicion } from './watch.ts';
 
 export interface SuspectorNeeds {
   readonly state: LocalState;
@@ -22,17 +23,22 @@ export interface Suspector {
   onProbeFailure(peerId: string): void;
   /** A member found this one silent. Several accusers shorten the time to refute. */
   accuse(claim: Claim, accuser: string): void;
-  /** Another member declared this one dead. */
-  onDeathClaim(claim: Claim): void;
+  bury(claim: Claim): void;
   /** Declares those dead whose time to refute is over. */
   tick(): void;
 }
 
 export function createSuspector(needs: SuspectorNeeds, timing: ProbeTiming): Suspector {
   const { state, network, log } = needs;
-  /** Members that others declared dead and that we still hold alive. At most one claim for each. */
-  const condemned = new Map<string, { readonly claim: Claim; readonly sinceMs: number }>();
-
+  /** The suspicion of this very version; a newer version starts a new one. */
+  const suspicionOf = ({ peerId, generation, incarnation }: Claim): Suspicion => {
+    const watch = state.watches.of(peerId);
+    const running = watch.suspicion;
+    if (running?.generation === generation && running.incarnation === incarnation) return running;
+    const suspicion = { generation, incarnation, sinceMs: state.nowMs(), accusers: new Set<string>() };
+    watch.suspicion = suspicion;
+    return suspicion;
+  };
   const accuse = (claim: Claim, accuser: string): void => {
     if (claim.peerId === state.peerId) {
       state.refute(claim);
@@ -41,18 +47,17 @@ export function createSuspector(needs: SuspectorNeeds, timing: ProbeTiming): Sus
     state.applyClaim(claim, 'suspect');
     const entry = state.table.byPeer(claim.peerId);
     if (entry?.state !== 'suspect' || !isAbout(claim, entry.signed.record)) return;
-    const watch = state.watches.of(claim.peerId);
-    const { generation, incarnation } = claim;
-    let suspicion = watch.suspicion;
-    if (suspicion?.generation !== generation || suspicion.incarnation !== incarnation) {
-      suspicion = { generation, incarnation, sinceMs: state.nowMs(), accusers: new Set() };
-      watch.suspicion = suspicion;
-    }
+    const suspicion = suspicionOf(claim);
     if (suspicion.accusers.has(accuser)) return;
     suspicion.accusers.add(accuser);
-    if (accuser === state.peerId) network.publish({ kind: 'suspect', claim });
-    // Told by another: look for ourselves, which confirms it or brings the refutation.
-    else if (!suspicion.accusers.has(state.peerId)) needs.probe(claim.peerId);
+    if (accuser === state.peerId) {
+      // Two are enough; more would make each doubt in a large cluster a storm of rumors.
+      if (suspicion.accusers.size <= neededAccusers) network.publish({ kind: 'suspect', claim });
+      return;
+    }
+    // Told by another: if it is ours to probe, look now, which confirms it or brings the refutation.
+    const isOurs = state.watches.of(claim.peerId).nextProbeMs !== undefined;
+    if (isOurs && !suspicion.accusers.has(state.peerId)) needs.probe(claim.peerId);
   };
   const bury = (claim: Claim): void => {
     if (!state.applyClaim(claim, 'dead')) return;
@@ -60,18 +65,6 @@ export function createSuspector(needs: SuspectorNeeds, timing: ProbeTiming): Sus
     log.warn('member is dead', { node: record?.nodeName, address: record?.address, peerId: claim.peerId });
     // TCP would go on retrying for minutes, at growing intervals; a new connection is there within a second.
     network.drop(claim.peerId);
-  };
-  /**
-   * A member that comes back from a partition brings death claims about everybody it could not reach. So a claim counts
-   * only if its subject stays silent to us too, for as long as an answer needs that is on its way.
-   */
-  const carryOutDeaths = (): void => {
-    for (const [peerId, { claim, sinceMs }] of condemned) {
-      if (state.nowMs() - sinceMs < hearsayCheckMs(timing)) continue;
-      condemned.delete(peerId);
-      const watch = state.watches.find(peerId);
-      if (watch !== undefined && watch.heardMs < sinceMs) bury(claim);
-    }
   };
   const heardLately = (peerId: string): boolean => {
     const watch = state.watches.find(peerId);
@@ -87,14 +80,8 @@ export function createSuspector(needs: SuspectorNeeds, timing: ProbeTiming): Sus
       // The old connection may be the trouble and not the member: a fresh one is a last chance to prove life.
       needs.connectFresh(peerId);
     },
-    onDeathClaim: (claim) => {
-      if (claim.peerId === state.peerId) state.refute(claim);
-      if (!state.isLivePeer(claim.peerId) || condemned.has(claim.peerId)) return;
-      condemned.set(claim.peerId, { claim, sinceMs: state.nowMs() });
-      needs.probe(claim.peerId);
-    },
+    bury,
     tick: () => {
-      carryOutDeaths();
       for (const [peerId, watch] of state.watches.entries()) {
         if (watch.suspicion === undefined) continue;
         const accusers = watch.suspicion.accusers.size;

@@ -9,11 +9,11 @@ export interface ProbeTiming {
 /** How often the detector looks at its clock. */
 export const tickMs = 50;
 /** A late tick advances patient time by no more than this, however late it was. */
-export const maxTickAdvanceMs = 100;
+export const maxTickAdvanceMs = 60;
 
 /**
  * Local health (Lifeguard, section IV-A): a process that was not scheduled cannot blame others for silence. Instead of
- * a health score, time itself stands still while we were held up: answers that wait in the socket are read first.
+ * a health score, time itself slows down while we are held up: answers that wait in the socket are read first.
  */
 export function patientAdvance(elapsedMs: number): number {
   return Math.min(Math.max(elapsedMs, 0), maxTickAdvanceMs);
@@ -39,6 +39,9 @@ export function hearsayCheckMs(timing: ProbeTiming): number {
   return timing.probeTimeoutMs / 2;
 }
 
+/** As many members must have found a suspect silent before its time to refute is cut short. */
+export const neededAccusers = 2;
+
 export interface SuspicionFacts {
   /** How many members, we included, found the suspect silent by their own probes. */
   readonly accusers: number;
@@ -53,5 +56,5 @@ export interface SuspicionFacts {
  */
 export function suspicionTimeoutMs(facts: SuspicionFacts, timing: ProbeTiming): number {
   if (facts.possibleConfirmers === 0) return timing.probeTimeoutMs * 1.5;
-  return facts.accusers >= 2 ? timing.probeTimeoutMs : timing.probeTimeoutMs * 2;
+  return facts.accusers >= neededAccusers ? timing.probeTimeoutMs : timing.probeTimeoutMs * 2;
 }

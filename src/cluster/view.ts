@@ -42,13 +42,23 @@ export function summarize(view: ClusterView): string {
   return `${view.state}: ${members}${missing === '' ? '' : `; missing: ${missing}`}`;
 }
 
-/** Round trip times change all the time and do not count. */
+/** Whether two views differ in nothing that a reader acts on. Round trip times change all the time and do not count. */
 export function isSameView(a: ClusterView, b: ClusterView): boolean {
-  return JSON.stringify(a, withoutRtt) === JSON.stringify(b, withoutRtt);
+  return (
+    a.state === b.state &&
+    a.members.length === b.members.length &&
+    a.missing.length === b.missing.length &&
+    a.members.every((member, index) => isSameMember(member, b.members[index])) &&
+    a.missing.every(({ engineId, sinceMs }, index) => {
+      const other = b.missing[index];
+      return engineId === other?.engineId && sinceMs === other.sinceMs;
+    })
+  );
 }
 
-function withoutRtt(key: string, value: unknown): unknown {
-  return key === 'rttMs' ? undefined : value;
+function isSameMember(a: Member, b: Member | undefined): boolean {
+  if (b === undefined || a.self !== b.self || a.state !== b.state) return false;
+  return a.record === b.record || JSON.stringify(a.record) === JSON.stringify(b.record);
 }
 
 function toMember(entry: Entry, facts: ViewFacts): Member {
