@@ -13,7 +13,9 @@ const root = join(import.meta.dirname, '..');
 /** Slowest first, so that two at a time end together. */
 export function checkSteps(env: Readonly<Record<string, string>> = {}): readonly Step[] {
   const steps: (Step | undefined)[] = [
+    mochaStep('conformance', env, ['test/conformance/**/*.test.ts']),
     mochaStep('unit tests', env, ['src/**/*.test.ts', 'test/*.test.ts', 'scripts/*.test.ts']),
+    mochaStep('security', env, ['test/security/**/*.test.ts']),
     { name: 'types (tsc)', command: ['tsc', '-p', '.'], timeoutMs: toolTimeoutMs },
     {
       name: 'promises (oxlint)',
@@ -26,10 +28,6 @@ export function checkSteps(env: Readonly<Record<string, string>> = {}): readonly
       timeoutMs: toolTimeoutMs,
     },
     { name: 'dead code (knip)', command: ['knip', '--no-progress'], timeoutMs: toolTimeoutMs },
-    mochaStep('conformance and security', env, [
-      'test/conformance/**/*.test.ts',
-      'test/security/**/*.test.ts',
-    ]),
   ];
   return steps.filter((step) => step !== undefined);
 }

@@ -6,7 +6,6 @@ import { readEnvironment } from '../config/env.ts';
 import { parseConfig, unknownVariables } from '../config/parse.ts';
 import { AgentError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { runAgent } from '../main.ts';
 import { agentVersion } from '../version.ts';
 import { agentHelpText } from './help.ts';
 import { createLogger } from './logger.ts';
@@ -24,6 +23,8 @@ export async function runAgentCommand(argv: readonly string[]): Promise<number> 
   const environment = readEnvironment();
   const config = parseConfig(environment, argv, readSecretFile);
   const log = await createLogger(config.log);
+  // Loaded last: a fault of the configuration is told at once.
+  const { runAgent } = await import('../main.ts');
   const unknown = unknownVariables(environment);
   if (unknown.length > 0) log.warn('unknown variables: a typing mistake?', { names: unknown });
   crashOnStrayErrors(log);
