@@ -38,6 +38,8 @@ const lingerMs = 10_000;
 const killGraceMs = 10_000;
 
 const running = new Set<(signal: NodeJS.Signals) => void>();
+/** Ctrl-C ends the run, not only the step in progress. */
+let interrupted = false;
 
 /** Runs all steps, at most `atOnce` together, in the order given; prints each one's time, and its output if it failed. */
 export async function runSteps(
@@ -48,7 +50,7 @@ export async function runSteps(
   const results: StepResult[] = [];
   const waiting = [...steps];
   const worker = async (): Promise<void> => {
-    for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
+    for (let step = waiting.shift(); step !== undefined && !interrupted; step = waiting.shift()) {
       results.push(await runStep(step, write));
     }
   };
@@ -61,6 +63,7 @@ export function forwardSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       process.exitCode = 130;
+      interrupted = true;
       for (const kill of running) kill(signal);
     });
   }
