@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import { createServerCertificate } from '../auth/identity.ts';
+import { createTestIdentity } from '../../test/support/identity.ts';
 import { createListener, type Listener } from './server.ts';
 import { compatTls } from './tls.ts';
 
@@ -13,7 +13,7 @@ describe('listener', () => {
       { handle: () => undefined, isHijack: () => false, onBadRequest: () => undefined },
       { keepAliveMs: 120_000 },
     );
-    const tls = compatTls(await createServerCertificate(['127.0.0.1']));
+    const tls = compatTls(await createTestIdentity());
     const { port } = await listener.listen('127.0.0.1', 0, tls);
     return { listener, port };
   };
