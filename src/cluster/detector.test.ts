@@ -202,6 +202,39 @@ describe('detector', function () {
     assert.equal(twin.rivals.length, 0, 'the later process does not step down');
   });
 
+  it('takes its engine back from a newer record whose process is gone', async () => {
+    const lab = new SimulatedCluster(25);
+    await lab.startAll(3);
+    // A process with a clock far ahead was here for a moment, and nobody saw it end.
+    lab.wall.set(9, { offsetMs: 86_400_000 });
+    await lab.start(9, { engine: 1 });
+    lab.discover(9, [0, 2]);
+    await lab.until(5_000, () => lab.agent(1).rivals.length > 0, 'the rival shows');
+    const [rival] = lab.agent(1).rivals;
+    assert.ok(rival !== undefined);
+    lab.kill(9);
+    lab.agent(1).detector.outlive(rival.generation);
+    const isBack = (index: number): boolean =>
+      lab
+        .agent(index)
+        .detector.entries()
+        .some((entry) => entry.signed.record.address === addressOf(1) && isLive(entry));
+    await lab.until(2_000, () => isBack(0) && isBack(2), 'the older one again');
+    await lab.time.advance(5_000);
+    lab.assertOneView([0, 1, 2], 'afterwards');
+  });
+
+  it('refuses a member of another Swarm, however well it is signed', async () => {
+    const lab = new SimulatedCluster(27);
+    for (const index of [0, 1]) await lab.start(index, { swarmId: 'ours' });
+    await lab.start(2, { swarmId: 'theirs' });
+    for (const index of [0, 1, 2]) lab.discover(index, [0, 1]);
+    await lab.until(5_000, () => lab.allSee([0, 1]), 'ours');
+    await lab.time.advance(10_000);
+    assert.ok(lab.allSee([0, 1]) && lab.sees(2, [2]));
+    assert.ok(!lab.agent(0).network.links().includes(lab.agent(2).detector.self().peerId), 'it is cut off');
+  });
+
   it('publishes changed facts as a new incarnation', async () => {
     const lab = new SimulatedCluster(15);
     await lab.startAll(3);

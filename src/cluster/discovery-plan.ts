@@ -16,6 +16,7 @@ const aloneMs = 1_000;
 /** Halves of a cluster that formed apart find each other within 5 s of the first good answer. */
 const incompleteMs = 3_000;
 const completeMs = 20_000;
+/** Addresses considered in one round: as many as there may be members. */
 const maxCandidates = 1_024;
 
 /** With a quarter of jitter either way, so that agents started together do not stay together. */

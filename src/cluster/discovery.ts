@@ -44,6 +44,7 @@ interface Report {
   refused(target: Endpoint): void;
 }
 
+/** Dials of one round in the air together; the rest follows within the round. */
 const maxParallelDials = 16;
 /** Of two agents that find each other in the same moment the one with the smaller address dials; the other waits. */
 const yieldMs = 300;

@@ -21,8 +21,10 @@ export const gossipTopic = 'flotilla/members/1';
 const maxConnections = 256;
 /** All members of a cluster may start at once, and in a lab they share one host; the defaults are 10 and 5 a second. */
 const maxIncomingPending = 64;
+/** See above: a restart of all members behind one address is not an attack. */
 const maxInboundPerHostAndSecond = 64;
 const dialTimeoutMs = 1_000;
+/** Dead members are dialled each second; those that hang must not hold up the others. */
 const maxParallelDials = 64;
 /** A black-holed peer must not hold up gossipsub's queue of new streams for the default 10 s. */
 const negotiationTimeoutMs = 1_500;

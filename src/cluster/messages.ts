@@ -38,11 +38,14 @@ export type Rumor =
   | { readonly kind: 'suspect' | 'dead'; readonly claim: Claim }
   | { readonly kind: 'digest'; readonly hash: string };
 
+/** A rumor of 24 records takes some 20 KiB. */
 export const maxRumorBytes = 65_536;
 /** Room for the full state of `maxMembers` members. */
 export const maxAnswerBytes = 3_145_728;
+/** Members known at once, the dead included; a Swarm of this size is far beyond what Docker supports. */
 export const maxMembers = 1024;
 
+/** The longest text in a message is a record of 2 KiB. */
 const maxTextLength = 4096;
 
 export function parseQuestion(value: unknown): Question {

@@ -13,6 +13,7 @@ export interface News {
 }
 
 const passOnDelayMs = 150;
+/** Keeps a rumor well under `maxRumorBytes`. */
 const maxRecordsPerRumor = 24;
 
 export function createNews(network: MemberNetwork): News {

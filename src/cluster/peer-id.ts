@@ -8,6 +8,7 @@ const alphabet = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
 /** Identity multihash of 36 bytes: a protobuf with key type 1 (Ed25519) and 32 bytes of key (libp2p peer-ids spec). */
 const prefix = Uint8Array.of(0x00, 0x24, 0x08, 0x01, 0x12, 0x20);
 const publicKeyBytes = 32;
+/** An Ed25519 peer id has 52 digits. */
 const maxTextLength = 64;
 
 export function toPeerId(publicKey: Uint8Array): string {

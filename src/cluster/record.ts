@@ -44,6 +44,7 @@ export const signingContext = 'flotilla member record v1\n';
 /** A record is some 700 bytes. */
 export const maxRecordBytes = 2048;
 
+/** A host name has at most 253 characters. */
 const maxFieldLength = 255;
 const signatureBytes = 64;
 /** DER of a PKCS #8 Ed25519 private key up to its 32-byte seed (RFC 8410). */

@@ -23,6 +23,7 @@ export interface StartOptions {
   readonly freshIdentity?: boolean;
   /** The machine whose engine it speaks for, if not its own. */
   readonly engine?: number;
+  readonly swarmId?: string;
 }
 
 const gossipPort = 7946;
@@ -59,7 +60,7 @@ export class SimulatedCluster {
         random: this.random,
         log: silentLogger,
         identity,
-        describe: () => ({ self: describe(), swarmId: undefined }),
+        describe: () => ({ self: describe(), swarmId: options.swarmId }),
         onChange: () => changes.push(liveNodes(detector)),
         onRival: (rival) => rivals.push(rival),
       },
