@@ -6,6 +6,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { AgentError } from '../errors.ts';
 import { answerHeaders } from './headers.ts';
+import { collectWhileStreaming } from './piece-garbage.ts';
 import type { ProxyRequest } from './proxy.ts';
 import { type RawHandler, toDispatchHandler } from './raw-handler.ts';
 
@@ -50,6 +51,7 @@ function hasBody(req: IncomingMessage): boolean {
 function uploadOf(req: IncomingMessage): Readable {
   const upload = new PassThrough();
   req.pipe(upload);
+  collectWhileStreaming(req);
   req.once('aborted', () => upload.destroy(new AgentError('cancelled', 'read request body: client left')));
   // An upload that failed ends the dispatch by its own error handler; here it only must not crash the process.
   upload.on('error', () => undefined);
