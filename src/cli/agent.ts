@@ -76,7 +76,8 @@ function endSoon(code: number): number {
 }
 
 function readSecretFile(path: string): string {
-  const { size } = statSync(path);
-  if (size > maxSecretFileBytes) throw new Error(`larger than ${maxSecretFileBytes} bytes`);
+  const stats = statSync(path);
+  if (!stats.isFile()) throw new Error('not a file');
+  if (stats.size > maxSecretFileBytes) throw new Error(`larger than ${maxSecretFileBytes} bytes`);
   return readFileSync(path, 'utf8');
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -87,6 +87,31 @@ describe('command line', () => {
     assert.equal(code, 1);
     assert.match(err, /no agent answers on \/nowhere\/control\.sock/);
     assert.match(err, /docker exec/);
+  });
+
+  it('refuses a secret file that is a device or larger than any secret', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'cli-'));
+    try {
+      const large = join(folder, 'large');
+      await writeFile(large, 'x'.repeat(65_537));
+      const { code, err } = await flotilla(['agent'], {
+        AGENT_SECRET_FILE: '/dev/zero',
+        FLOTILLA_CLUSTER_SECRET_FILE: large,
+      });
+      assert.equal(code, 2);
+      assert.match(err, /AGENT_SECRET_FILE="\/dev\/zero": expected a readable file: not a file/);
+      assert.match(err, /FLOTILLA_CLUSTER_SECRET_FILE=".*large": .* larger than 65536 bytes/);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('does not read an answer without end', async () => {
+    await withControlSocket({ 'GET /health': [200, 'x'.repeat(5 * 1024 * 1024)] }, async (path) => {
+      const { code, err } = await flotilla(['health', '--control-socket', path]);
+      assert.equal(code, 1);
+      assert.match(err, /answer larger than 4194304 bytes/);
+    });
   });
 
   it('tells health by words, by JSON and by code', async () => {
