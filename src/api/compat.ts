@@ -67,6 +67,9 @@ function enter(gate: Gate, exchange: Exchange): void {
   if (answeredByRouter(gate, arrival)) return;
   if (!target.canonical)
     throw new AgentError('request-invalid', 'parse request target: empty or dot segment');
+  // The end of a chunked body could only be found by parsing what is to pass as raw bytes; no Docker client sends one.
+  if (exchange.kind === 'upgrade' && exchange.req.headers['transfer-encoding'] !== undefined)
+    throw new AgentError('request-invalid', 'hijack: its body must have a content length');
   authenticate(gate, arrival);
 }
 

@@ -1,6 +1,7 @@
 // Splices a hijacking request: after the head, every byte passes as it is, in both directions, and so does each side's
-// half-close (stdin's end). An answer that is no hijack is relayed whole and then closes: whatever the client sends
-// behind it must never reach the upstream as a second request that nobody has checked (attack A-11).
+// half-close (stdin's end). Until the upstream has said that it hijacks, it gets the request and its body and nothing
+// else, and an answer that is no hijack closes: what a client sends early must be stdin, and never a second request that
+// nobody has checked (attack A-11).
 
 import { type Duplex, finished } from 'node:stream';
 import { AgentError } from '../errors.ts';
@@ -32,25 +33,31 @@ export async function splice(
     if (client.destroyed) throw new AgentError('cancelled', 'splice: client left');
     bindLives(client, upstream);
     upstream.write(requestHead(request, options.rules));
-    if (head.length > 0) upstream.write(head);
-    client.pipe(upstream);
+    const early = passBody(client, upstream, head, contentLength(request));
     const answer = await readAnswer(upstream, (interim) => client.write(interim));
-    passAnswer(client, upstream, answer, options.answerHeaders);
+    passAnswer(client, upstream, answer, options.answerHeaders, early);
+    endWith(client, upstream);
   } catch (error) {
     upstream?.destroy();
     if (!client.destroyed) options.onUnreachable(error);
   }
 }
 
-/** When one side is destroyed the other has nobody to talk to; an orderly end is passed on by the pipes. */
+/** A side that is destroyed leaves the other with nobody to talk to; an orderly end is passed on by the pipes. */
 function bindLives(client: Duplex, upstream: Duplex): void {
   upstream.on('error', () => upstream.destroy());
   client.once('close', () => upstream.destroy());
-  upstream.once('close', () => {
+}
+
+/** Only once an answer has begun: before, a lost upstream is answered with an error of ours. */
+function endWith(client: Duplex, upstream: Duplex): void {
+  const end = (): void => {
     // What the upstream sent last must still leave: destroyed only once that is written.
     client.end();
     finished(client, { readable: false }, () => client.destroy());
-  });
+  };
+  if (upstream.closed) end();
+  else upstream.once('close', end);
 }
 
 function requestHead(request: ProxyRequest, rules: RequestHeaderRules): string {
@@ -58,6 +65,41 @@ function requestHead(request: ProxyRequest, rules: RequestHeaderRules): string {
   let text = `${request.method} ${request.path} HTTP/1.1\r\n`;
   for (let i = 0; i + 1 < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
   return `${text}\r\n`;
+}
+
+function contentLength({ rawHeaders }: ProxyRequest): number {
+  const at = rawHeaders.findIndex(
+    (name, index) => index % 2 === 0 && name.toLowerCase() === 'content-length',
+  );
+  return at === -1 ? 0 : Number(rawHeaders[at + 1]);
+}
+
+/** Bytes of the client that are not the request's body: held until the upstream has hijacked. */
+type TakeEarly = () => Buffer;
+
+/** Passes so many bytes, then leaves the client unread. Nothing grows: at most one piece is read too much. */
+function passBody(client: Duplex, upstream: Duplex, head: Buffer, length: number): TakeEarly {
+  let left = length;
+  let early: Buffer = Buffer.alloc(0);
+  const pass = (chunk: Buffer): void => {
+    const body = chunk.subarray(0, left);
+    left -= body.length;
+    early = chunk.subarray(body.length);
+    if (body.length > 0 && !upstream.write(body)) client.pause();
+    if (left === 0) stop();
+  };
+  const goOn = (): unknown => client.resume();
+  const stop = (): void => {
+    client.off('data', pass).pause();
+    upstream.off('drain', goOn);
+  };
+  upstream.on('drain', goOn);
+  client.on('data', pass);
+  pass(head);
+  return () => {
+    stop();
+    return early;
+  };
 }
 
 interface Answer {
@@ -99,17 +141,25 @@ function readAnswer(upstream: Duplex, onInterim: (bytes: Buffer) => void): Promi
   });
 }
 
-function passAnswer(client: Duplex, upstream: Duplex, answer: Answer, added: readonly string[]): void {
+function passAnswer(
+  client: Duplex,
+  upstream: Duplex,
+  answer: Answer,
+  added: readonly string[],
+  takeEarly: TakeEarly,
+): void {
   const { head, rest } = answer;
   const end = bodyEndOf(head);
   client.write(writeResponseHead(head, added, end.kind !== 'hijacked'), 'latin1');
+  const early = takeEarly();
   if (end.kind === 'hijacked') {
+    if (early.length > 0) upstream.write(early);
+    client.pipe(upstream);
     if (rest.length > 0) client.write(rest);
     upstream.pipe(client);
     endAfterSilence(client, upstream);
     return;
   }
-  client.unpipe(upstream);
   client.resume();
   if (end.kind === 'close') {
     upstream.end();

@@ -1,0 +1,113 @@
+// What a client sees of a hijack when its upstream misbehaves; the good cases are held by test/conformance.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { toEngineUpgrade } from './headers.ts';
+import { splice } from './upgrade.ts';
+
+type Upstream = (socket: net.Socket) => void;
+
+describe('splice', () => {
+  const closing: (() => void)[] = [];
+  afterEach(() => {
+    for (const close of closing.splice(0)) close();
+  });
+
+  const serve = async (onSocket: (socket: net.Socket) => void): Promise<number> => {
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => undefined);
+      closing.push(() => socket.destroy());
+      onSocket(socket);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    closing.push(() => server.close());
+    return (server.address() as net.AddressInfo).port;
+  };
+  const dialTo = (port: number) => async (): Promise<Duplex> => {
+    const socket = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    await once(socket, 'connect');
+    return socket;
+  };
+
+  /** What the client reads, to the end, when the upstream behaves like this. */
+  const read = async (upstream: Upstream, clientSends = ''): Promise<string> => {
+    const dial = dialTo(await serve(upstream));
+    const front = await serve((client) => {
+      const request = { method: 'POST', path: '/exec/x/start', rawHeaders: ['Host', 'docker'] };
+      void splice(request, client, Buffer.alloc(0), {
+        dial,
+        rules: toEngineUpgrade,
+        answerHeaders: ['Portainer-Agent', '2.23.0'],
+        onUnreachable: () => client.end('unreachable'),
+      });
+    });
+    const client = (await dialTo(front)()) as net.Socket;
+    closing.push(() => client.destroy());
+    client.write(clientSends);
+    let text = '';
+    for await (const chunk of client.setEncoding('latin1')) text += chunk;
+    return text;
+  };
+  const onRequest =
+    (act: Upstream): Upstream =>
+    (socket) =>
+      socket.once('data', () => act(socket));
+  const hijacked = 'HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n';
+
+  const silent: readonly [string, Upstream][] = [
+    ['closes', onRequest((socket) => socket.end())],
+    ['resets', onRequest((socket) => socket.resetAndDestroy())],
+    ['sends what is no HTTP', onRequest((socket) => socket.end('garbage\r\n\r\n'))],
+    ['closes within its head', onRequest((socket) => socket.end('HTTP/1.1 101 UPGR'))],
+  ];
+  for (const [name, upstream] of silent) {
+    it(`answers for an upstream that ${name} before it has answered`, async () => {
+      assert.equal(await read(upstream), 'unreachable');
+    });
+  }
+
+  it('delivers everything that an upstream sent before it closed', async () => {
+    const body = 'x'.repeat(1_000_000);
+    const text = await read(onRequest((socket) => socket.end(`${hijacked}${body}`)));
+    assert.ok(text.startsWith('HTTP/1.1 101 UPGRADED\r\nPortainer-Agent: 2.23.0\r\n'));
+    assert.equal(text.length - text.indexOf('\r\n\r\n') - 4, body.length);
+  });
+
+  /** An upstream that answers each request it sees, as a server with keep-alive does. */
+  const answering =
+    (first: string, received: { text: string }): Upstream =>
+    (socket) => {
+      socket.on('data', (bytes) => {
+        if (received.text === '') socket.write(first);
+        received.text += bytes.toString('latin1');
+      });
+      socket.on('end', () => socket.end());
+    };
+  const second = 'GET /secret HTTP/1.1\r\nHost: docker\r\n\r\n';
+
+  it('relays an answer that is no hijack, closes, and lets no second request through', async () => {
+    const received = { text: '' };
+    const text = await read(
+      answering('HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone', received),
+      second,
+    );
+    assert.ok(text.endsWith('\r\nConnection: close\r\n\r\nnone'), text);
+    assert.ok(!received.text.includes('GET /secret'), received.text);
+  });
+
+  it('hands early bytes to an upstream that hijacks, as its stdin', async () => {
+    const received = { text: '' };
+    const upstream = answering(hijacked, received);
+    await read((socket) => {
+      upstream(socket);
+      // Ends once everything is there, so that the client's read ends.
+      socket.on('data', () => {
+        if (received.text.endsWith(second)) socket.end();
+      });
+    }, second);
+    assert.ok(received.text.endsWith(`\r\n\r\n${second}`));
+  });
+});
