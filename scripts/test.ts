@@ -1,7 +1,8 @@
 // `npm test`: every tier. The steps of `npm run check`, then the lab on real engines, which needs root on Debian.
-// A tier that cannot run is counted as skipped and fails the run. `--long` runs the long versions.
+// A tier that cannot run is counted as skipped and fails the run. `--long` runs the long versions, and keeps what they
+// said in test/results, to be committed.
 
-import { existsSync, globSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkSteps } from './check-steps.ts';
 import type { Counts, Step, StepResult } from './steps.ts';
@@ -15,23 +16,36 @@ const packagesTimeoutMs = 300_000;
 
 forwardSignals();
 const startedMs = performance.now();
-const results: StepResult[] = [...(await runSteps(checkSteps(env), 2))];
+const said: string[] = [];
 const labFiles = globSync('test/lab/**/*.test.ts', { cwd: root }).toSorted();
 const obstacle = labFiles.length === 0 ? undefined : await findObstacle();
-if (obstacle === undefined) {
-  // One file at a time: each builds its own Swarm, and a hang of one does not take the others with it.
-  results.push(...(await runSteps(labFiles.map(labStep), 1)));
-} else {
-  process.stdout.write(`SKIPPED            lab: ${obstacle}\n`);
-}
+const labSteps = obstacle === undefined ? labFiles.map(labStep) : [];
+// One lab at a time: each builds its own Swarm, and a hang of one does not take the others with it. At full length one
+// wire test only waits, for half an hour, and the labs run beside it.
+const results = long
+  ? await runSteps([...checkSteps(env), ...labSteps], 2, say)
+  : [...(await runSteps(checkSteps(env), 2, say)), ...(await runSteps(labSteps, 1, say))];
+if (obstacle !== undefined) say(`SKIPPED            lab: ${obstacle}\n`);
 
 const seconds = (performance.now() - startedMs) / 1_000;
 const counts: Counts = {
   ...sumCounts(results),
   skipped: sumCounts(results).skipped + (obstacle === undefined ? 0 : labFiles.length),
 };
-process.stdout.write(`test took ${seconds.toFixed(0)} s\n${summaryLine(counts)}\n`);
+say(`test took ${seconds.toFixed(0)} s\n${summaryLine(counts)}\n`);
+if (long) keepResults();
 if (counts.skipped > 0 || results.some((result) => !result.ok)) process.exitCode ||= 1;
+
+function say(text: string): void {
+  said.push(text);
+  process.stdout.write(text);
+}
+
+function keepResults(): void {
+  const folder = join(root, 'test', 'results');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `long-${new Date().toISOString().slice(0, 10)}.txt`), said.join(''));
+}
 
 function labStep(file: string): Step {
   return {
