@@ -27,6 +27,8 @@ export interface StepResult {
   readonly ok: boolean;
   readonly seconds: number;
   readonly counts: Counts;
+  /** What it printed, up to a bound. */
+  readonly output: string;
 }
 
 const root = join(import.meta.dirname, '..');
@@ -103,7 +105,7 @@ async function runStep(step: Step, write: (text: string) => void): Promise<StepR
   const ok = code === 0 && counts !== undefined;
   write(`${ok ? 'ok    ' : 'FAILED'} ${seconds.toFixed(1).padStart(6)} s  ${step.name}\n`);
   if (!ok && step.live !== true) write(`${output.trimEnd()}\n`);
-  return { step, ok, seconds, counts: failureCounted(counts, ok) };
+  return { step, ok, seconds, counts: failureCounted(counts, ok), output };
 }
 
 /** A run that failed without a failed test (a crash, a lint fault) still counts as one failure. */

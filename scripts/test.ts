@@ -5,7 +5,7 @@
 import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkSteps } from './check-steps.ts';
-import type { Counts, Step, StepResult } from './steps.ts';
+import type { Counts, Step } from './steps.ts';
 import { forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -16,7 +16,6 @@ const packagesTimeoutMs = 300_000;
 
 forwardSignals();
 const startedMs = performance.now();
-const said: string[] = [];
 const labFiles = globSync('test/lab/**/*.test.ts', { cwd: root }).toSorted();
 const obstacle = labFiles.length === 0 ? undefined : await findObstacle();
 const labSteps = obstacle === undefined ? labFiles.map(labStep) : [];
@@ -32,19 +31,23 @@ const counts: Counts = {
   ...sumCounts(results),
   skipped: sumCounts(results).skipped + (obstacle === undefined ? 0 : labFiles.length),
 };
-say(`test took ${seconds.toFixed(0)} s\n${summaryLine(counts)}\n`);
-if (long) keepResults();
+const summary = `test took ${seconds.toFixed(0)} s\n${summaryLine(counts)}\n`;
+if (long) keepResults(summary);
+say(summary);
 if (counts.skipped > 0 || results.some((result) => !result.ok)) process.exitCode ||= 1;
 
 function say(text: string): void {
-  said.push(text);
   process.stdout.write(text);
 }
 
-function keepResults(): void {
+function keepResults(summary: string): void {
   const folder = join(root, 'test', 'results');
+  const date = new Date().toISOString().slice(0, 10);
+  const parts = results.map(({ step, ok, seconds: took, output }) => {
+    return `# ${step.name}: ${ok ? 'ok' : 'FAILED'} after ${took.toFixed(0)} s\n${output.trimEnd()}\n`;
+  });
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, `long-${new Date().toISOString().slice(0, 10)}.txt`), said.join(''));
+  writeFileSync(join(folder, `long-${date}.txt`), `${summary}\n${parts.join('\n')}`);
 }
 
 function labStep(file: string): Step {
