@@ -3,30 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { DockerCli } from '../support/docker-cli.ts';
+import type { CliWorld } from '../support/cli-bench.ts';
 import { eventually } from '../support/eventually.ts';
 import { busyboxImage } from '../support/lab/images.ts';
 import type { LabNode } from '../support/lab/node.ts';
-
-export interface CliWorld {
-  readonly docker: DockerCli;
-  /** Path of that CLI, for asking the engines in the same words. */
-  readonly binary: string;
-  /** Where the agent must run things. */
-  readonly node: LabNode;
-  readonly nodes: readonly LabNode[];
-  /** A container that runs on `node` and has its host name. It wrote `out`, and `err` to standard error. */
-  readonly box: string;
-  /** A name that no other case uses. */
-  readonly unique: string;
-  /** Of this case alone. */
-  readonly folder: string;
-  /** Some megabytes that nothing could have guessed. */
-  readonly blob: Buffer;
-}
 
 export interface CliCase {
   readonly name: string;
@@ -68,9 +51,20 @@ export const cliCases: readonly CliCase[] = [
 /** The same, where `node` is a manager: it is asked for everything that is not a list. */
 export const managerCases: readonly CliCase[] = [
   { name: 'service create, ls, ps, logs, logs -f and rm', check: runsService },
-  { name: 'stack deploy, ps and rm', check: deploysStack },
+  // Only there: `stack rm` deletes each network that is listed, and every node that uses an overlay lists it.
+  { name: 'stack deploy, ps and rm', check: (w) => deploysStack(w, 'node.role == manager', 1) },
 ];
 
+/** With the manager header on every request nothing is merged, and a stack may be anywhere. */
+export const portainerCases: readonly CliCase[] = [
+  {
+    name: 'stack deploy, service ls, stack rm',
+    check: (w) => deploysStack(w, 'node.platform.os == linux', 3),
+  },
+];
+
+/** The Swarm takes some ten seconds to start a task and five to remove one, and several times that when it has no time. */
+const swarmWithinMs = 45_000;
 const sleep = ['sleep', '1000'];
 
 /** Quiet lists of whole ids, compared with what every engine says by itself. */
@@ -282,7 +276,7 @@ async function runsService({ docker, nodes, unique }: CliWorld): Promise<void> {
       const tasks = await docker.text(['service', 'ps', '--format', '{{.Node}} {{.CurrentState}}', unique]);
       for (const node of nodes) assert.match(tasks, new RegExp(`^${node.name} Running `, 'm'));
     },
-    { withinMs: 15_000, everyMs: 200 },
+    { withinMs: swarmWithinMs, everyMs: 300 },
   );
   const finite = await docker.text(['service', 'logs', '--raw', unique]);
   for (const node of nodes) assert.match(finite, new RegExp(`^I am on ${node.name}$`, 'm'));
@@ -290,25 +284,29 @@ async function runsService({ docker, nodes, unique }: CliWorld): Promise<void> {
   await allGone(nodes, `com.docker.swarm.service.name=${unique}`);
 }
 
-async function deploysStack(world: CliWorld): Promise<void> {
-  // Only there: `stack rm` deletes each network that is listed, and an overlay is listed by every node that uses it.
-  const file = writeStackFile(world, 'node.role == manager');
+async function deploysStack(world: CliWorld, constraint: string, tasks: number): Promise<void> {
   const { docker, nodes, unique } = world;
-  await docker.text(['stack', 'deploy', '--resolve-image', 'never', '--compose-file', file, unique]);
-  await eventually(async () => assert.match(await docker.text(['stack', 'services', unique]), / 1\/1 /), {
-    withinMs: 15_000,
-    everyMs: 200,
-  });
-  assert.match(await docker.text(['stack', 'ps', unique]), new RegExp(`${unique}_web.* Running `));
-  await docker.text(['stack', 'rm', unique]);
+  const file = ['--compose-file', writeStackFile(world, constraint)];
+  const flags = ['--prune', '--with-registry-auth', '--resolve-image=never'];
+  await docker.text(['stack', 'deploy', ...flags, ...file, unique]);
+  await eventually(
+    async () => {
+      const row = new RegExp(`${unique}_web +global +${tasks}/${tasks} `);
+      assert.match(await docker.text(['service', 'ls']), row);
+    },
+    { withinMs: swarmWithinMs, everyMs: 300 },
+  );
+  const states = await docker.text(['stack', 'ps', '--format', '{{.Name}} {{.CurrentState}}', unique]);
+  assert.match(states, new RegExp(`^${unique}_web\\..* Running `));
+  const { code, stdout, stderr } = await docker.run(['stack', 'rm', unique]);
+  assert.equal(code, 0, `${stdout}${stderr}`);
   await allGone(nodes, `com.docker.stack.namespace=${unique}`);
+  assert.doesNotMatch(await docker.text(['service', 'ls']), new RegExp(`${unique}_web`));
 }
 
-/** A stack of one global service in a network of its own, on the nodes of that constraint. */
-export function writeStackFile({ folder }: Pick<CliWorld, 'folder'>, constraint?: string): string {
-  mkdirSync(folder, { recursive: true });
+/** A stack of one global service in a network of its own. */
+function writeStackFile({ folder }: CliWorld, constraint: string): string {
   const file = join(folder, 'stack.yml');
-  const where = constraint === undefined ? '' : `\n      placement: { constraints: ['${constraint}'] }`;
   writeFileSync(
     file,
     `version: '3.8'
@@ -316,21 +314,23 @@ services:
   web:
     image: ${busyboxImage}
     command: ${sleep.join(' ')}
+    # Process 1 of a container takes no SIGTERM that it did not ask for.
     stop_signal: SIGKILL
     deploy:
-      mode: global${where}
+      mode: global
+      placement: { constraints: ['${constraint}'] }
 `,
   );
   return file;
 }
 
 /** Waits until no node has a container with the label; the engines remove those of a service on their own. */
-export async function allGone(nodes: readonly LabNode[], label: string): Promise<void> {
+async function allGone(nodes: readonly LabNode[], label: string): Promise<void> {
   for (const node of nodes) {
     const list = ['ps', '-aq', '--filter', `label=${label}`];
     await eventually(async () => assert.equal(await node.docker(list), ''), {
-      withinMs: 15_000,
-      everyMs: 100,
+      withinMs: swarmWithinMs,
+      everyMs: 300,
     });
   }
 }

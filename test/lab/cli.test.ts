@@ -2,160 +2,162 @@
 // on another one by its target header. Debian's CLI is the required one; others on PATH do the same.
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 
 import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
-import { type CliBinary, createDockerCli, findDockerClis, writeCliConfig } from '../support/docker-cli.ts';
+import { type CliBench, createCliBench, type Route } from '../support/cli-bench.ts';
+import { type CliBinary, findDockerClis } from '../support/docker-cli.ts';
 import { eventually } from '../support/eventually.ts';
-import { callAgent } from '../support/lab/agent-client.ts';
-import { busyboxImage } from '../support/lab/images.ts';
-import type { LabNode } from '../support/lab/node.ts';
-import { allGone, type CliCase, type CliWorld, cliCases, managerCases, writeStackFile } from './cli-cases.ts';
+import { busyboxImage, nodeImage } from '../support/lab/images.ts';
+import { createLab, type Lab } from '../support/lab/lab.ts';
+import { buildAgentImage, deployStack, describeAgents, waitForStack } from '../support/lab/stack.ts';
+import { createSigner } from '../support/signer.ts';
+import { type CliCase, cliCases, managerCases, portainerCases } from './cli-cases.ts';
 
-/** Longer than the CLI's own deadline, which says more. */
-const caseTimeoutMs = 30_000;
 const startTimeoutMs = 60_000;
+/** Longer than a CLI's own deadline, which says more. */
+const caseTimeoutMs = 30_000;
+/** The Swarm takes some ten seconds to start a task, and five to remove it. */
+const swarmCaseTimeoutMs = 90_000;
+const deployTimeoutMs = 120_000;
 const wholeWithinMs = 30_000;
-const blobBytes = 4 * 1024 * 1024;
-const blob = randomBytes(blobBytes);
-const target = 'X-PortainerAgent-Target';
 const clis = findDockerClis();
 
-/** Where a CLI connects, and the node that its target header names. */
-interface Route {
-  readonly name: string;
-  readonly entry: number;
-  readonly target?: number;
-  readonly cases: readonly CliCase[];
-}
-
 // node-1 is the manager, the others are workers.
-const routes: readonly Route[] = [
-  { name: 'on the node it is connected to', entry: 2, cases: cliCases },
-  { name: 'on another node', entry: 2, target: 3, cases: cliCases },
-  { name: 'on the manager it is connected to', entry: 1, cases: managerCases },
-  { name: 'on the manager, from a worker', entry: 2, target: 1, cases: managerCases },
-];
+const here: Route = { name: 'on the node it is connected to', entry: 2 };
+const elsewhere: Route = { name: 'on another node', entry: 2, target: 3 };
 
 describe('the docker CLI', function () {
   this.timeout(startTimeoutMs);
-  const scratch = mkdtempSync(join(tmpdir(), 'flotilla-cli-'));
   let agents: AgentLab;
-  let certificatePem = '';
-  let count = 0;
+  let bench: CliBench;
 
   before(async () => {
     agents = await createAgentLab({ nodes: 3, swarm: true });
     agents.startAll();
     await agents.whole(wholeWithinMs);
-    ({ certificatePem } = await callAgent({
-      address: agents.node(1).address,
-      path: '/ping',
-      signer: agents.signer,
-    }));
-    await Promise.all(agents.nodes.map(startBox));
+    bench = await createCliBench(agents.nodes, agents.signer);
   });
 
   after(async () => {
+    bench?.[Symbol.dispose]();
     await agents?.[Symbol.asyncDispose]();
-    rmSync(scratch, { recursive: true, force: true });
   });
 
   printLogsOnFailure(() => agents);
 
   for (const cli of clis) {
-    for (const route of routes) {
-      describe(`${cli.version} ${route.name}`, function () {
-        this.timeout(caseTimeoutMs);
-        for (const each of route.cases) {
-          if (each.buildKit && !cli.hasBuildKit) continue;
-          it(each.name, () => each.check(worldOf(cli, route)));
-        }
-      });
-    }
+    for (const route of [here, elsewhere]) describeCases(cli, route, () => bench);
+
     describe(`${cli.version} otherwise`, function () {
       this.timeout(caseTimeoutMs);
 
       it('lists one node alone when that is connected to and named', async () => {
-        const { docker, node, binary } = worldOf(cli, { entry: 2, target: 2 });
+        const { docker, node, binary } = bench.worldOf(cli, { ...here, target: 2 });
         const args = ['ps', '--all', '--quiet', '--no-trunc'];
         assert.equal(await docker.text(args), (await node.docker(args, { cli: binary })).trim());
       });
 
       it('finds the node of a full id by itself', async () => {
-        const { docker } = worldOf(cli, { entry: 2 });
+        const { docker } = bench.worldOf(cli, here);
         const script = 'echo out; while read -r line; do echo "got $line"; done; exit 3';
-        const node = agents.node(3);
-        const id = (await node.docker(['create', '-i', busyboxImage, 'sh', '-c', script])).trim();
+        const create = ['create', '-i', busyboxImage, 'sh', '-c', script];
+        const id = (await agents.node(3).docker(create)).trim();
         assert.equal(await docker.text(['start', id]), id);
-        assert.equal(await docker.text(['logs', id]), 'out');
+        await eventually(async () => assert.equal(await docker.text(['logs', id]), 'out'));
         assert.equal(await docker.text(['exec', id, 'echo', 'hello']), 'hello');
         const { code, stdout } = await docker.run(['attach', id], { input: 'word\n' });
         assert.equal(`${code} ${stdout}`, '3 got word\n');
         assert.equal(await docker.text(['wait', id]), '3');
         assert.equal(await docker.text(['rm', id]), id);
       });
-
-      it('deploys and removes a stack with the settings of a Portainer server (S11)', async () => {
-        const { unique, folder } = worldOf(cli, { entry: 2 });
-        const docker = portainersCli(cli, agents.node(3), folder);
-        const file = writeStackFile({ folder });
-        const deploy = ['--prune', '--with-registry-auth', '--resolve-image=never', '--compose-file', file];
-        await docker.text(['stack', 'deploy', ...deploy, unique]);
-        await eventually(async () => assert.match(await docker.text(['service', 'ls']), / global +3\/3 /), {
-          withinMs: 15_000,
-          everyMs: 200,
-        });
-        const { code, stdout, stderr } = await docker.run(['stack', 'rm', unique]);
-        assert.equal(code, 0, `${stdout}${stderr}`);
-        await allGone(agents.nodes, `com.docker.stack.namespace=${unique}`);
-        assert.equal(await docker.text(['service', 'ls', '--quiet', '--filter', `name=${unique}`]), '');
-      });
     });
   }
 
-  function worldOf(cli: CliBinary, route: Pick<Route, 'entry' | 'target'>): CliWorld {
-    const unique = `case-${++count}`;
-    const folder = join(scratch, unique);
-    mkdirSync(folder);
-    const node = agents.node(route.target ?? route.entry);
-    const steering: Readonly<Record<string, string>> =
-      route.target === undefined ? {} : { [target]: node.name };
-    const configDir = join(scratch, `${unique}-config`);
-    writeCliConfig(configDir, { headers: { ...agents.signer.headers(), ...steering }, certificatePem });
-    const { address } = agents.node(route.entry);
-    return {
-      docker: createDockerCli({ binary: cli.path, address, configDir }),
-      binary: cli.path,
-      node,
-      nodes: agents.nodes,
-      box: boxOf(node),
-      unique,
-      folder,
-      blob,
-    };
-  }
-
-  /** Settings and arguments as `server-expectations.md` 7 has them: no ca.pem, and two quote characters instead. */
-  function portainersCli(cli: CliBinary, node: LabNode, folder: string): CliWorld['docker'] {
-    const configDir = join(folder, 'portainer');
-    const headers = { 'X-PortainerAgent-ManagerOperation': '1', ...agents.signer.headers() };
-    writeCliConfig(configDir, { headers });
-    const tls = ['--config', configDir, '--tls', '--tlscacert', "''"];
-    return createDockerCli({ binary: cli.path, address: node.address, configDir, arguments: tls });
-  }
+  describeSwarmCases(() => bench);
 });
 
-function boxOf(node: LabNode): string {
-  return `box-${node.name}`;
+describe('the docker CLI, with the stack as users deploy it', function () {
+  this.timeout(deployTimeoutMs);
+  let lab: Lab;
+  let bench: CliBench;
+
+  before(async () => {
+    lab = await createLab({ nodes: 3, swarm: true, images: [busyboxImage, nodeImage] });
+    await buildAgentImage(lab.nodes);
+    await deployStack(lab.node(1));
+    const signer = createSigner();
+    await waitForStack(lab, signer);
+    bench = await createCliBench(lab.nodes, signer);
+  });
+
+  after(async () => {
+    bench?.[Symbol.dispose]();
+    await lab?.[Symbol.asyncDispose]();
+  });
+
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') process.stderr.write(`${await describeAgents(lab)}\n`);
+  });
+
+  const [debian] = clis;
+  if (debian !== undefined) describeCases(debian, elsewhere, () => bench);
+
+  it('lists the agents of all nodes through any of them', async () => {
+    for (const entry of [1, 2, 3]) {
+      for (const cli of clis) {
+        const { docker } = bench.worldOf(cli, { name: '', entry });
+        const images = await docker.text(['ps', '--format', '{{.Image}}', '--filter', 'name=flotilla_agent']);
+        assert.deepEqual(images.split('\n'), Array(3).fill('flotilla:dev'));
+      }
+    }
+  });
+});
+
+function describeCases(cli: CliBinary, route: Route, bench: () => CliBench): void {
+  describe(`${cli.version} ${route.name}`, function () {
+    this.timeout(caseTimeoutMs);
+    for (const each of cliCases) {
+      if (each.buildKit && !cli.hasBuildKit) continue;
+      it(each.name, () => each.check(bench().worldOf(cli, route)));
+    }
+  });
 }
 
-async function startBox(node: LabNode): Promise<void> {
-  const script = 'echo out; echo err >&2; exec sleep 100000';
-  const options = ['-d', '--name', boxOf(node), '--hostname', node.name];
-  await node.docker(['run', ...options, busyboxImage, 'sh', '-c', script]);
+/** What mostly waits for the Swarm: all cases of a CLI wait at the same time. */
+function describeSwarmCases(bench: () => CliBench): void {
+  const routes: readonly (Route & { readonly cases: readonly CliCase[] })[] = [
+    { name: 'on the manager it is connected to', entry: 1, cases: managerCases },
+    { name: 'on the manager, from a worker', entry: 2, target: 1, cases: managerCases },
+    {
+      name: 'on a worker, with the settings of a Portainer server (S11)',
+      entry: 3,
+      settings: 'portainer',
+      cases: portainerCases,
+    },
+  ];
+  for (const cli of clis) {
+    const swarmCases = routes.flatMap((route) =>
+      route.cases.map((each) => ({
+        name: `${route.name}: ${each.name}`,
+        run: () => each.check(bench().worldOf(cli, route)),
+      })),
+    );
+
+    describe(`${cli.version} with services and stacks`, function () {
+      this.timeout(swarmCaseTimeoutMs);
+      let running: readonly Promise<readonly PromiseSettledResult<void>[]>[] = [];
+
+      before(() => {
+        running = swarmCases.map(({ run }) => Promise.allSettled([run()]));
+      });
+
+      for (const [index, { name }] of swarmCases.entries()) {
+        it(name, async () => {
+          const [outcome] = (await running[index]) ?? [];
+          if (outcome?.status !== 'fulfilled') throw outcome?.reason;
+        });
+      }
+    });
+  }
 }

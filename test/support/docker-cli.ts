@@ -65,7 +65,7 @@ export interface DockerCliOptions {
 }
 
 const commandTimeoutMs = 20_000;
-const saysWithinMs = 10_000;
+const saysWithinMs = 18_000;
 const maxOutputBytes = 64 * 1024 * 1024;
 
 const debianCli = '/usr/bin/docker';
