@@ -13,6 +13,8 @@ export const maxPartBytes: number = 64 * 1024 * 1024;
 export type MissingReason =
   /** Declared dead by the cluster, or gone during the request. */
   | 'dead'
+  /** The agent answers, its engine does not. */
+  | 'engine-gone'
   | 'timeout'
   /** No connection could be made. */
   | 'refused'
@@ -75,8 +77,14 @@ async function askSelf(needs: FanOutNeeds, options: FanOutOptions): Promise<Outc
   try {
     return { kind: 'answer', part: await needs.askEngine(limitsOf(options, options.signal)) };
   } catch (error) {
-    return missing(needs, missingReasonOf(error));
+    return missing(needs, isEngineGone(error) ? 'engine-gone' : missingReasonOf(error));
   }
+}
+
+/** Whether a request to the local engine failed because nobody is there, or went away within it. */
+export function isEngineGone(error: unknown): boolean {
+  const reason = missingReasonOf(error);
+  return reason === 'refused' || reason === 'reset';
 }
 
 async function askOther(needs: FanOutNeeds, options: FanOutOptions, member: Member): Promise<Outcome> {

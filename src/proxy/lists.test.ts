@@ -121,7 +121,16 @@ describe('lists', () => {
     serveEngine = answering(() => '[{"Id":"own"');
     assert.match((await merge()).headers.join(), /answered=2.*self;reason=bad-answer/);
     serveEngine = (req) => void req.socket.destroy();
-    assert.match((await merge()).headers.join(), /answered=2.*self;reason=reset/);
+    assert.match((await merge()).headers.join(), /answered=2.*self;reason=engine-gone;age/);
+  });
+
+  it('says when the engine of a member is gone', async () => {
+    serveEngine = (req) => void req.socket.destroy();
+    const { status, body } = await lists.servePart('containers', list, never);
+    assert.deepEqual([status, body.length], [502, 0]);
+    serveEngine = answering(() => '[]');
+    peers[0]?.serve((_req, res) => res.writeHead(status).end(body));
+    assert.match((await merge()).headers.join(), /answered=2.*node-2;reason=engine-gone;age/);
   });
 
   it('serves the own part decorated to other agents, and passes the word of the engine', async () => {

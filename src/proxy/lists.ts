@@ -5,8 +5,8 @@ import type { ClusterView, Member } from '../cluster/cluster.ts';
 import { portainerHeaders } from '../wire.ts';
 import type { Breakers } from './breakers.ts';
 import type { ListKind } from './classify.ts';
-import { type FanOutOptions, fanOut, maxPartBytes } from './fan-out.ts';
-import { decoratePart, jsonHeaders, mergeLists } from './merge.ts';
+import { type FanOutOptions, fanOut, isEngineGone, maxPartBytes } from './fan-out.ts';
+import { decoratePart, engineGoneStatus, jsonHeaders, mergeLists } from './merge.ts';
 import { missingHeaders } from './missing-header.ts';
 import type { FetchedPart, FetchLimits, ProxyRequest, Transport } from './proxy.ts';
 import { createSingleFlight, singleFlightDefaults } from './single-flight.ts';
@@ -40,7 +40,7 @@ export interface ListAnswer {
 export interface Lists {
   /** The list over all members of the view, Portainer's way: 200 with whatever could be had. */
   merge(kind: ListKind, request: ProxyRequest, view: ClusterView, signal: AbortSignal): Promise<ListAnswer>;
-  /** This node's part. Rejects where the engine cannot be asked; its own refusals are answers. */
+  /** This node's part: the engine's own answer, also a refusal, or that there is no engine. Rejects for other trouble. */
   servePart(kind: ListKind, request: ProxyRequest, signal: AbortSignal): Promise<ListAnswer>;
 }
 
@@ -96,8 +96,13 @@ export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
         idleMs: deadlineMs,
         maxBytes: maxPartBytes,
       };
-      const { status, rawHeaders, body } = await ownPart(kind, withoutEncoding(request), limits);
-      return { status, headers: contentTypeOf(rawHeaders), body };
+      try {
+        const { status, rawHeaders, body } = await ownPart(kind, withoutEncoding(request), limits);
+        return { status, headers: contentTypeOf(rawHeaders), body };
+      } catch (error) {
+        if (!isEngineGone(error)) throw error;
+        return { status: engineGoneStatus, headers: [], body: Buffer.alloc(0) };
+      }
     },
   };
 }

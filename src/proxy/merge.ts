@@ -21,6 +21,9 @@ export interface MergedList {
   readonly missing: readonly MissingNode[];
 }
 
+/** What an agent answers for its part when its engine is gone; no engine answers a list with it. */
+export const engineGoneStatus = 502;
+
 /**
  * One list of all parts that are one. A part that is an error, or no JSON list of this kind, is missing as `bad-answer`.
  * Parts were decorated by the agents that sent them; only their ends are looked at.
@@ -31,6 +34,8 @@ export function mergeLists(kind: ListKind, outcomes: readonly NodeOutcome[], now
   for (const { node, outcome } of outcomes) {
     if (outcome.kind === 'missing') missing.push({ node, reason: outcome.reason, sinceMs: outcome.sinceMs });
     else if (isPart(kind, outcome.part)) bodies.push(outcome.part.body);
+    else if (outcome.part.status === engineGoneStatus)
+      missing.push({ node, reason: 'engine-gone', sinceMs: nowMs });
     else missing.push({ node, reason: 'bad-answer', sinceMs: nowMs, status: outcome.part.status });
   }
   return { body: kind === 'volumes' ? joinVolumes(bodies) : joinLists(bodies), missing };
