@@ -53,6 +53,14 @@ export async function runAgent(config: Config, log: Logger, signal: AbortSignal)
   );
   const agent = buildAgent({ config, log, docker, association, identity: await createIdentity() });
   await startAll(agent.services, signal);
+  if (isClustered({ config, docker }) && config.cluster.secret === undefined) {
+    log.warn(
+      'clustered without a secret: any host on the network may join, and is told which nodes there are',
+      {
+        remedy: 'set FLOTILLA_CLUSTER_SECRET or FLOTILLA_CLUSTER_SECRET_FILE on all agents',
+      },
+    );
+  }
   log.info('ready', { node: docker.facts().nodeName });
   await aborted(signal);
 
