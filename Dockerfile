@@ -8,7 +8,7 @@ COPY dist/flotilla.mjs /usr/local/lib/flotilla/flotilla.mjs
 # For people: `docker exec <agent> flotilla keys list`.
 RUN ln -s /usr/local/lib/flotilla/flotilla.mjs /usr/local/bin/flotilla && mkdir -p /data /run/flotilla
 
-# What must survive the container: the agent's identity and the association with a Portainer server.
+# What must survive the container: which Portainer server the agents belong to.
 VOLUME /data
 
 # The compat listener. Peers (9002) and gossip (7946) stay on the cluster's own network and are never published.
