@@ -262,6 +262,7 @@ function buildListeners(ground: Ground, cluster: Cluster, reach: Reach, metrics:
       limits,
     ),
     servePart: lists.servePart,
+    engineHangs: reach.engine.hangs,
     serveOwn: own.serveHere,
     exchangeAssociation: hasSecret ? (body) => answerExchange(association, body) : undefined,
     fingerprintOf,

@@ -19,6 +19,8 @@ export interface PeerGateNeeds {
   /** This node's part of a list, its items decorated, for the entry agent to splice. */
   readonly servePart: ServePart;
   readonly serveOwn: (exchange: Exchange, route: string) => void;
+  /** Whether a list would have to wait for the local engine. */
+  readonly engineHangs: (signal: AbortSignal) => Promise<boolean>;
   /** Takes over what a member knows of the association, and says what holds then. Only with a cluster secret. */
   readonly exchangeAssociation: ((body: string) => string) | undefined;
   /** SHA-256 of a certificate's DER, in the form of member records. */
@@ -57,7 +59,9 @@ async function serve(
   }
   const target = parseTarget(url);
   if (target.path === peerPaths.health) {
-    answer(exchange, { status: 204, headers: [], body: '' });
+    // A probe that passes lets lists wait for this node again, so it must not pass beside an engine that hangs.
+    const hangs = await needs.engineHangs(leaveSignal(exchange));
+    answer(exchange, { status: hangs ? 503 : 204, headers: [], body: '' });
     return;
   }
   if (target.path === peerPaths.association && method === 'POST') {

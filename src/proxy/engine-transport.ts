@@ -6,6 +6,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Pool } from 'undici';
 import { toAgentError } from '../errors.ts';
+import { createHangCheck } from './engine-hang.ts';
 import { fetchPart } from './fetch-part.ts';
 import { requestHeaders, toEngine, toEngineUpgrade } from './headers.ts';
 import type { FetchedPart, FetchLimits, ForwardOptions, ProxyRequest, Transport } from './proxy.ts';
@@ -22,6 +23,8 @@ const origin = 'http://docker';
 const idleSocketMs = 60_000;
 
 export interface EngineTransport extends Transport {
+  /** Whether a request to the engine would have to wait, and not only fail. */
+  hangs(signal: AbortSignal): Promise<boolean>;
   /** Destroys every connection to the engine. */
   close(): Promise<void>;
 }
@@ -32,7 +35,11 @@ export function createEngineTransport(options: EngineTransportOptions): EngineTr
   // Endless streams never use the pool of short requests: a thousand log followers must not slow down its search
   // for a free connection.
   const endless = createPool(socketPath);
+  const fetch = (request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart> =>
+    fetchPart(short, request, requestHeaders(request.rawHeaders, toEngine), limits);
   return {
+    fetch,
+    hangs: createHangCheck({ fetch }),
     forward(request: ProxyRequest, req: IncomingMessage, res: ServerResponse, forward: ForwardOptions): void {
       relay(forward.endless ? endless : short, request, req, res, {
         headers: requestHeaders(request.rawHeaders, toEngine),
@@ -47,9 +54,6 @@ export function createEngineTransport(options: EngineTransportOptions): EngineTr
         answerHeaders: forward.answerHeaders,
         onUnreachable: forward.onUnreachable,
       });
-    },
-    fetch(request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart> {
-      return fetchPart(short, request, requestHeaders(request.rawHeaders, toEngine), limits);
     },
     async close(): Promise<void> {
       await Promise.all([short.destroy(), endless.destroy()]);

@@ -142,6 +142,8 @@ describe('faults in the lab', function () {
     );
     for (const { missing } of during) assert.match(missing[0]?.reason ?? '', /^(timeout|breaker-open)$/);
     assert.ok(longestMs <= maxListMs, `a list took ${longestMs} ms`);
+    // Those that were under way when it froze, and no others.
+    assert.ok(slow <= load.loops, `${slow} lists waited`);
   });
 
   it('lets an agent that is stopped leave at once, missed by nobody, with a stream open', async () => {
