@@ -11,7 +11,7 @@ describe('listener', () => {
   const open = async (): Promise<{ listener: Listener; port: number }> => {
     const listener = createListener(
       { handle: () => undefined, isHijack: () => false, onBadRequest: () => undefined },
-      { keepAliveMs: 120_000 },
+      { keepAliveMs: 120_000, handshakeTimeoutMs: 200 },
     );
     const tls = compatTls(await createTestIdentity());
     const { port } = await listener.listen('127.0.0.1', 0, tls);
@@ -25,6 +25,18 @@ describe('listener', () => {
     // The other side closes as well, long before the deadline of the handshake.
     await once(socket, 'end', { signal: AbortSignal.timeout(2_000) });
     socket.destroy();
+    await listener.drain(AbortSignal.abort());
+  });
+
+  it('lets go of clients that never say hello, or say something else', async () => {
+    const { listener, port } = await open();
+    for (const words of ['', 'GET /ping HTTP/1.1\r\nHost: agent\r\n\r\n', '\x16\x03\x01']) {
+      const socket = net.connect({ host: '127.0.0.1', port });
+      const closed = once(socket, 'close', { signal: AbortSignal.timeout(5_000) });
+      socket.on('error', () => undefined).resume();
+      if (words !== '') socket.write(words, 'latin1');
+      await closed;
+    }
     await listener.drain(AbortSignal.abort());
   });
 

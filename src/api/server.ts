@@ -20,6 +20,8 @@ export interface ServerNeeds {
 export interface ServerOptions {
   /** Idle keep-alive of a connection, milliseconds. */
   readonly keepAliveMs: number;
+  /** For the TLS handshake of a new connection, milliseconds. Default: 30 s, where Node takes 120 s. */
+  readonly handshakeTimeoutMs?: number;
 }
 
 export type ListenerState = 'starting' | 'listening' | 'closed';
@@ -37,6 +39,7 @@ export interface Listener {
 
 /** Registry credentials make headers of tens of KiB; Go's limit is 1 MiB (engine-api.md 1.16). */
 const maxHeaderBytes = 1024 * 1024;
+const defaultHandshakeTimeoutMs = 30_000;
 /** For the headers alone; there is no deadline on a body (agent-api.md Q21). */
 const headersTimeoutMs = 60_000;
 /** Connections of one listener, idle ones included; beyond, new ones are refused. */
@@ -86,13 +89,19 @@ function createServer(needs: ServerNeeds, options: ServerOptions, tls: TlsOption
   const server: Server =
     tls === undefined
       ? http.createServer(settings)
-      : (https.createServer({ ...settings, ...tls }) as unknown as Server);
+      : (https.createServer({
+          ...settings,
+          ...tls,
+          handshakeTimeout: options.handshakeTimeoutMs ?? defaultHandshakeTimeoutMs,
+        }) as unknown as Server);
   // Late output must not be lost once the client has closed its side (engine-api.md 6); node:http sees to that itself.
   // Not from the start: a client that leaves before its handshake, as every TCP health check does, would hold its
   // connection until the handshake's deadline.
   server.on('secureConnection', (socket: Duplex) => {
     socket.allowHalfOpen = true;
   });
+  // `clientError` follows with an attempt to answer, which would wait for ever for the handshake (attack A-49).
+  server.on('tlsClientError', (_error: Error, socket: Duplex) => socket.destroy());
   server.maxConnections = maxConnections;
   server.timeout = 0;
   attach(server, needs);
