@@ -25,7 +25,9 @@ export const flotillaHeaderPrefix = 'flotilla-';
 /** Sent by an entry agent to a peer: decorate the items of this list with the node's name, in the named form. */
 export const decorateHeader = 'flotilla-decorate';
 
-/** Paths on the peer listener that are not Docker's; no engine route begins like this. */
+/** Begins the paths on the peer listener that are not Docker's; no engine route begins like this. */
+export const peerPathPrefix = '/_flotilla/';
+
 export const peerPaths = {
   health: '/_flotilla/health',
   association: '/_flotilla/association',

@@ -6,7 +6,7 @@ import { AgentError, toAgentError } from '../errors.ts';
 import { type Answer, acceptBody, answer, type Exchange, hasLeft } from '../exchange.ts';
 import type { Logger } from '../log.ts';
 import type { DockerProxy } from '../proxy/proxy.ts';
-import { portainerHeaders } from '../wire.ts';
+import { peerPathPrefix, portainerHeaders } from '../wire.ts';
 import { errorAnswer, type Fail, toAnswer } from './error-response.ts';
 import type { Observe } from './observe.ts';
 import { findOwnRoute, type OwnRoute } from './own-route.ts';
@@ -67,6 +67,9 @@ function enter(gate: Gate, exchange: Exchange): void {
   if (answeredByRouter(gate, arrival)) return;
   if (!target.canonical)
     throw new AgentError('request-invalid', 'parse request target: empty or dot segment');
+  // Forwarded to a member, a client's request would act there with this agent's authority (attack A-48).
+  if (target.path.startsWith(peerPathPrefix))
+    throw new AgentError('request-invalid', 'route request: a path between agents');
   // The end of a chunked body could only be found by parsing what is to pass as raw bytes; no Docker client sends one.
   if (exchange.kind === 'upgrade' && exchange.req.headers['transfer-encoding'] !== undefined)
     throw new AgentError('request-invalid', 'hijack: its body must have a content length');

@@ -75,6 +75,18 @@ for (const secret of ['the secret of these members', undefined]) {
       }
     });
 
+    it('lets no client speak to a member in the place of an agent', async () => {
+      const association = { epoch: 9, key: { publicKeyHex: 'ab', associatedAtMs: 1, by: 'client' } };
+      for (const steering of [toOther, { 'X-PortainerAgent-ManagerOperation': '1' }, {}]) {
+        for (const path of ['/_flotilla/association', '/v1.41/_flotilla/association']) {
+          const body = JSON.stringify(association);
+          equal((await entry.request({ method: 'POST', path, headers: steering, body })).status, 400);
+        }
+        equal((await entry.request({ path: '/_flotilla/health', headers: steering })).status, 400);
+      }
+      equal((await entry.request({ path: '/_ping', headers: toOther })).status, 200);
+    });
+
     it('S9 asks each engine once for a merged list', async () => {
       const answer = await entry.request({ path: '/containers/json?all=1' });
       const names = JSON.parse(answer.body.toString()).map(
