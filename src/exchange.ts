@@ -37,10 +37,16 @@ export function answer(exchange: Exchange, { status, headers, body }: Answer): v
   let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`;
   for (let i = 0; i + 1 < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
   socket.write(`${text}Content-Length: ${length}\r\nConnection: close\r\n\r\n`);
-  // The client may still be sending; what comes is dropped, so that it reads our answer and not a reset.
+  // The client may still be sending; what comes is dropped, so that it reads our answer and not a reset. One that never
+  // ends its side would hold the connection for ever, though nobody has admitted it (attack A-49).
   socket.resume();
   socket.end(body);
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once('close', () => clearTimeout(timer));
 }
+
+/** How long a client that was refused a hijack may take to end its side. */
+const lingerMs = 2_000;
 
 /** Lets a client that asked first (`Expect: 100-continue`) send its body: only once the gate has admitted the request. */
 export function acceptBody(exchange: Exchange): void {
