@@ -62,6 +62,8 @@ function uploadOf(req: IncomingMessage): Readable {
   return upload;
 }
 
+const plainText = /^[\x20-\x7e]*$/;
+
 class RelayHandler implements RawHandler {
   readonly #res: ServerResponse;
   readonly #options: RelayOptions;
@@ -85,7 +87,9 @@ class RelayHandler implements RawHandler {
     if (status < 200) return true;
     const res = this.#res;
     res.on('drain', resume);
-    res.writeHead(status, statusText, answerHeaders(rawHeaders, this.#options.answerHeaders));
+    // Node throws on a reason phrase that is not plain text, and the client would wait for ever; nothing reads it.
+    const reason = plainText.test(statusText) ? statusText : '';
+    res.writeHead(status, reason, answerHeaders(rawHeaders, this.#options.answerHeaders));
     // A short answer's body arrives in this same tick and shares one write with the headers; when it does not,
     // the headers must leave alone: `wait` and `logs` send a body only much later (engine-api.md 1.11).
     process.nextTick(flushHeaders, this);
