@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { after, before, describe, it } from 'mocha';
 
@@ -154,6 +155,7 @@ describe('membership in the lab', function () {
   it(`declares nobody dead in ${lossMs / 1_000} s of ${lossPercent} % loss on every link and busy cores`, async () => {
     await agents.whole(wholeWithinMs);
     const logsBefore = agents.nodes.map((node) => agents.agent(node).log().length);
+    const resentBefore = resentSegments();
     const burners = Array.from({ length: availableParallelism() }, burn);
     let views = 0;
     try {
@@ -175,15 +177,28 @@ describe('membership in the lab', function () {
       for (const node of agents.nodes) await node.losePackets(0);
       for (const burner of burners) await end(burner);
     }
+    const resent = resentSegments() - resentBefore;
     const logs = agents.nodes.map((node, at) => agents.agent(node).log().slice(logsBefore[at]));
     const count = (pattern: RegExp): number => logs.join('\n').match(pattern)?.length ?? 0;
     report(
-      `${views} views; ${count(/"member did not answer"/g)} probes failed, ` +
+      `${views} views, ${resent} segments sent again; ${count(/"member did not answer"/g)} probes failed, ` +
         `${count(/refuted a suspicion/g)} suspicions refuted, ${count(/"member is dead"/g)} deaths`,
     );
     assert.equal(count(/"member is dead"/g), 0);
     assert.ok(views > lossMs / 1_000, `only ${views} views`);
+    // What was lost on the links was sent again by TCP: the loss was real.
+    assert.ok(resent > lossMs / 1_000, `only ${resent} segments were sent again`);
   });
+
+  /** By the kernels of all nodes, so far. */
+  function resentSegments(): number {
+    const counts = agents.nodes.map((node) => {
+      const lines = readFileSync(`/proc/${agents.agent(node).pid}/net/snmp`, 'utf8').split('\n');
+      const [names, values] = lines.filter((line) => line.startsWith('Tcp:')).map((line) => line.split(' '));
+      return Number(values?.[names?.indexOf('RetransSegs') ?? -1]);
+    });
+    return counts.reduce((sum, value) => sum + value, 0);
+  }
 
   /** Nobody is asked for a list but the three, and nobody is missing. */
   async function assertNoGhosts(): Promise<void> {

@@ -11,10 +11,13 @@ export interface ListedContainer {
   readonly nodeName: string;
 }
 
-export interface ListAnswer {
-  /** `performance.now()` when it was asked for and when its last byte had come. */
+/** `performance.now()` when something was asked for, and when the last byte of the answer had come. */
+export interface Span {
   readonly startedMs: number;
   readonly endedMs: number;
+}
+
+export interface ListAnswer extends Span {
   readonly status: number;
   readonly containers: readonly ListedContainer[];
   /** `Flotilla-Nodes`, as it came. */
@@ -25,6 +28,8 @@ export interface ListAnswer {
 
 export interface ListClient extends AsyncDisposable {
   list(): Promise<ListAnswer>;
+  /** The list of the agent's own engine alone, which no other node can slow down: the ruler beside `list`. */
+  ownList(): Promise<Span>;
 }
 
 const agentPort = 9001;
@@ -54,6 +59,14 @@ export function createListClient(node: LabNode, signer: Signer, connections = 1)
       const missing = parseMissing(String(answer.headers['flotilla-missing'] ?? ''));
       return { startedMs, endedMs, status, containers: parseContainers(text), nodes, missing };
     },
+    ownList: async () => {
+      const startedMs = performance.now();
+      const own = { ...headers, 'X-PortainerAgent-Target': node.name };
+      const answer = await pool.request({ method: 'GET', path: listPath, headers: own });
+      await answer.body.text();
+      if (answer.statusCode !== 200) throw new Error(`own list of ${node.name}: ${answer.statusCode}`);
+      return { startedMs, endedMs: performance.now() };
+    },
     [Symbol.asyncDispose]: () => pool.destroy(),
   };
 }
@@ -62,6 +75,8 @@ export function createListClient(node: LabNode, signer: Signer, connections = 1)
 export interface ListWatch extends AsyncDisposable {
   /** In the order of their ends. */
   readonly answers: readonly ListAnswer[];
+  /** The agent's own lists, one behind each of the answers. */
+  readonly ownLists: readonly Span[];
   /** Those asked for at or after this time. */
   since(ms: number): readonly ListAnswer[];
 }
@@ -72,10 +87,12 @@ export function watchLists(
   { loops, pauseMs }: { loops: number; pauseMs: number },
 ): ListWatch {
   const answers: ListAnswer[] = [];
+  const ownLists: Span[] = [];
   let ended = false;
   const loop = async (): Promise<void> => {
     while (!ended) {
       answers.push(await client.list());
+      ownLists.push(await client.ownList());
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   };
@@ -84,6 +101,7 @@ export function watchLists(
   running.catch(() => undefined);
   return {
     answers,
+    ownLists,
     since: (ms) => answers.filter(({ startedMs }) => startedMs >= ms),
     [Symbol.asyncDispose]: async () => {
       ended = true;
@@ -92,8 +110,13 @@ export function watchLists(
   };
 }
 
+/** Those that began and ended within this time. */
+export function withinWindow(spans: readonly Span[], fromMs: number, toMs: number): readonly Span[] {
+  return spans.filter(({ startedMs, endedMs }) => startedMs >= fromMs && endedMs < toMs);
+}
+
 /** How long an answer took, milliseconds. */
-export function tookMs({ startedMs, endedMs }: ListAnswer): number {
+export function tookMs({ startedMs, endedMs }: Span): number {
   return endedMs - startedMs;
 }
 
