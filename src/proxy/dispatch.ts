@@ -7,6 +7,7 @@ import { type Answer, answer, type Exchange, hasLeft, leaveSignal } from '../exc
 import type { Decision, ListKind, StreamClass } from './classify.ts';
 import type { FindOwner } from './owner.ts';
 import type { ForwardOptions, PeerTransport, ProxyRequest, Transport } from './proxy.ts';
+import { hasBody } from './relay.ts';
 
 export interface DispatchNeeds {
   readonly view: () => ClusterView;
@@ -94,20 +95,26 @@ function onNamed(needs: DispatchNeeds, what: DispatchRequest, nodeName: string):
   else failed(needs, what, new AgentError('member-unknown', `find the agent of ${nodeName}`));
 }
 
-/** Tries managers in turn; only a GET without an answer moves on, because nothing else is known to be repeatable. */
+/** Tries managers in turn; only a request that is known to be repeatable moves on when it got no answer. */
 function onManager(needs: DispatchNeeds, what: DispatchRequest, view: ClusterView): void {
   if (view.self.record.role === undefined) {
     here(needs, what);
     return;
   }
   const managers = managersOf(view);
-  const repeatable = what.exchange.kind === 'request' && what.request.method === 'GET';
+  const repeatable = isRepeatable(what);
   const attempt = (index: number, last: AgentError): void => {
     const manager = managers[index];
     if (manager === undefined || (index > 0 && !repeatable)) failed(needs, what, last);
     else onMember(needs, what, manager, (_needs, _what, error) => attempt(index + 1, error));
   };
   attempt(0, new AgentError('no-manager', 'find an agent on a manager: none is alive'));
+}
+
+/** Only asks, and has no body that the first manager may have taken. */
+function isRepeatable({ exchange, request }: DispatchRequest): boolean {
+  if (exchange.kind !== 'request' || hasBody(exchange.req)) return false;
+  return request.method === 'GET' || request.method === 'HEAD';
 }
 
 async function onEveryone(needs: DispatchNeeds, what: DispatchRequest, list: ListKind): Promise<void> {
