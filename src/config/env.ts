@@ -150,7 +150,8 @@ const clusterVariables: readonly Variable[] = [
       '7946',
       'TCP port of the gossip, on the advertised address',
     ),
-    min: 0,
+    // Others must be told it before there is a listener, so none can be chosen then.
+    min: 1,
     max: maxPort,
   },
   {

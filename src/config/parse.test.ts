@@ -117,12 +117,27 @@ describe('configuration', () => {
     assert.equal(parse({ AGENT_CLUSTER_ADDR: '[fd00::1]:7946' }).cluster.addr, 'fd00::1');
   });
 
+  it('refuses addresses and ports that cannot be told to others', () => {
+    for (const address of ['0.0.0.0', '::', '0:0::0']) {
+      const [fault = '', ...more] = faultsOf({ FLOTILLA_ADVERTISE_ADDR: address });
+      assert.deepEqual(more, []);
+      assert.match(fault, /^FLOTILLA_ADVERTISE_ADDR=".*": expected the address that others reach/);
+    }
+    assert.deepEqual(faultsOf({ FLOTILLA_GOSSIP_PORT: '0' }), [
+      'FLOTILLA_GOSSIP_PORT="0": expected an integer from 1 to 65535',
+    ]);
+  });
+
   it('gives seeds the gossip port unless they name another', () => {
-    const { seeds } = parse({ FLOTILLA_SEEDS: 'a,b:1,[fd00::1]:2', FLOTILLA_GOSSIP_PORT: '7000' }).cluster;
+    const { seeds } = parse({
+      FLOTILLA_SEEDS: 'a,b:1,[FD00:0::1]:2,FD00::2',
+      FLOTILLA_GOSSIP_PORT: '7000',
+    }).cluster;
     assert.deepEqual(seeds, [
       { host: 'a', port: 7000 },
       { host: 'b', port: 1 },
       { host: 'fd00::1', port: 2 },
+      { host: 'fd00::2', port: 7000 },
     ]);
   });
 

@@ -46,6 +46,7 @@ export function parseConfig(
   fields.checkRest();
   checkEdge(fields);
   checkPorts(config, fields);
+  checkAdvertised(config, fields);
   if (fields.faults.length > 0) throw invalid(fields.faults);
   return config;
 }
@@ -221,6 +222,12 @@ function checkPorts({ api, cluster }: Config, fields: Fields): void {
     const other = ports.slice(0, index).find(([, taken]) => port !== 0 && taken === port);
     if (other !== undefined) fields.fault(name, `expected another port than that of ${other[0]}`);
   }
+}
+
+/** Whoever dials "any address" reaches itself. */
+function checkAdvertised({ cluster }: Config, fields: Fields): void {
+  if (cluster.advertiseAddr === '0.0.0.0' || cluster.advertiseAddr === '::')
+    fields.fault('FLOTILLA_ADVERTISE_ADDR', 'expected the address that others reach this agent at');
 }
 
 function invalid(faults: readonly string[]): AgentError {

@@ -46,6 +46,8 @@ const cases: readonly (readonly [VariableType, string, unknown, Partial<Variable
   ['duration', '99999h', 2_147_483_647],
   ['ip', '0.0.0.0', '0.0.0.0'],
   ['ip', 'fd00::1', 'fd00::1'],
+  ['ip', 'FD00:0::0001', 'fd00::1'],
+  ['ip', '2001:db8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
   ['ip', 'localhost', refused],
   ['ip', '10.0.0.256', refused],
   ['ip', '[::1]', refused],

@@ -1,7 +1,7 @@
 // Turns the text of one option into its value, with exactly the syntax that the Portainer agent accepts.
 // Pure. Undefined means not acceptable; `acceptedBy` says what would have been.
 
-import { isIP, isIPv6 } from 'node:net';
+import { isIP, isIPv6, SocketAddress } from 'node:net';
 import type { Variable, VariableType } from './env.ts';
 
 export interface HostAndPort {
@@ -39,7 +39,7 @@ const parsers: { readonly [T in VariableType]: Parser<ValueOf[T]> } = {
   bool: parseBool,
   int: (text, variable) => inRange(parseInteger(text), variable),
   duration: (text, variable) => inRange(parseDuration(text), variable),
-  ip: (text, variable) => (isLiteralIp(text) || isAbsent(text, variable) ? text : undefined),
+  ip: (text, variable) => (isLiteralIp(text) || isAbsent(text, variable) ? canonicalIp(text) : undefined),
   'int list': parseIntList,
   string: (text) => text,
   path: parsePath,
@@ -139,6 +139,11 @@ function isLiteralIp(text: string): boolean {
   return isIP(text) !== 0 && !text.includes('%');
 }
 
+/** As the kernel writes it: addresses are compared as text with those of interfaces, DNS answers and other members. */
+function canonicalIp(text: string): string {
+  return isIPv6(text) ? new SocketAddress({ address: text, family: 'ipv6' }).address : text;
+}
+
 /** Empty is the value of an option that nobody gave and that has no default. */
 function isAbsent(text: string, variable: Variable): boolean {
   return text === '' && variable.default === '';
@@ -157,14 +162,14 @@ function parseIntList(text: string): readonly number[] | undefined {
 
 /** `host`, `host:port`, `1.2.3.4:port`, `::1`, `[::1]` or `[::1]:port`. */
 function parseHostAndPort(text: string): HostAndPort | undefined {
-  if (isLiteralIp(text)) return { host: text, port: undefined };
+  if (isLiteralIp(text)) return { host: canonicalIp(text), port: undefined };
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
   if (match === null) return undefined;
   const [, bracketed, plain = '', portText] = match;
   const port = portText === undefined ? undefined : Number(portText);
   if (port !== undefined && (port < 1 || port > 65_535)) return undefined;
   if (bracketed !== undefined)
-    return isIPv6(bracketed) && isLiteralIp(bracketed) ? { host: bracketed, port } : undefined;
+    return isIPv6(bracketed) && isLiteralIp(bracketed) ? { host: canonicalIp(bracketed), port } : undefined;
   return isHostName(plain) ? { host: plain, port } : undefined;
 }
 
