@@ -13,7 +13,7 @@ import {
 } from '../support/checks.ts';
 import { eventually } from '../support/eventually.ts';
 import type { RawConnection } from '../support/raw-http.ts';
-import { isLong, scaled } from '../support/scale.ts';
+import { scaled } from '../support/scale.ts';
 
 const mebibyte = 1_048_576;
 const maxGrowthBytes = 32 * mebibyte;
@@ -105,16 +105,13 @@ describe('load', function () {
 describe('kept connections', function () {
   const posts = scaled(2, 200);
   const pauseMs = scaled(6_000, 10_000);
-  const idleMs = 119_000;
+  // A second less than what the server counts on; Node's own default would be 5 s.
+  const idleMs = scaled(6_000, 119_000);
   this.timeout(posts * pauseMs + idleMs + 60_000);
 
   it(`C10 takes ${posts} POST requests over one connection with ${pauseMs / 1_000} s between them`, async () => {
     await using under = await startAgentUnderTest();
     await using connection = await under.connect();
-    // A second connection idles all the while, and is still good at the end.
-    await using idler = await under.connect();
-    await idler.request({ path: '/ping' });
-    equal((await idler.answer()).status, 204);
     for (let sent = 0; sent < posts; sent += 1) {
       if (sent > 0) await assertStaysOpen(connection, pauseMs);
       await connection.request({
@@ -125,10 +122,15 @@ describe('kept connections', function () {
       });
       equal((await connection.answer()).status, 201);
     }
-    if (isLong) await assertStaysOpen(connection, idleMs);
-    for (const kept of [connection, idler]) {
-      await kept.request({ path: '/ping' });
-      equal((await kept.answer()).status, 204);
+  });
+
+  it(`C10 keeps an idle connection for ${idleMs / 1_000} s`, async () => {
+    await using under = await startAgentUnderTest();
+    await using connection = await under.connect();
+    for (const idles of [true, false]) {
+      await connection.request({ path: '/ping' });
+      equal((await connection.answer()).status, 204);
+      if (idles) await assertStaysOpen(connection, idleMs);
     }
   });
 });
@@ -181,14 +183,11 @@ async function openLogs(
 
 /** The time itself is the subject here: fails when the other side ends the connection before it has passed. */
 async function assertStaysOpen(connection: RawConnection, durationMs: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const ended = () => reject(new Error(`connection ended within ${durationMs} ms`));
-  const timer = setTimeout(resolve, durationMs);
-  connection.socket.once('close', ended).once('end', ended);
+  const { promise, resolve } = Promise.withResolvers<'open'>();
+  const timer = setTimeout(() => resolve('open'), durationMs);
   try {
-    await promise;
+    equal(await Promise.race([promise, connection.reader.ready()]), 'open');
   } finally {
     clearTimeout(timer);
-    connection.socket.off('close', ended).off('end', ended);
   }
 }
