@@ -137,6 +137,11 @@ async function serveAssociation({ exchangeAssociation }: PeerGateNeeds, exchange
 
 function refuse({ log }: PeerGateNeeds, exchange: Exchange, error: AgentError): void {
   const { remoteAddress } = exchange.req.socket;
+  if (error.code === 'cancelled' && hasLeft(exchange)) {
+    // It gave up at its deadline, and says so itself.
+    log.debug('member left', { error: error.message });
+    return;
+  }
   log.warn('member refused', { reason: error.code, remote: remoteAddress, error: error.message });
   const untrusted = error.code === 'member-untrusted';
   answer(exchange, untrusted ? errorAnswer(403, 'Not a member of this cluster') : toAnswer(error));

@@ -1,7 +1,7 @@
 // Requests that run on another member: steered there by target, by manager operation or by a full id, through the peer
 // listener. Everything that holds on one agent holds through two.
 
-import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { deepEqual, equal, fail, match, ok } from 'node:assert/strict';
 import {
   type AgentUnderTest,
   assertAgentHeaders,
@@ -244,6 +244,20 @@ for (const secret of ['the secret of these members', undefined]) {
         }
       }
       for (const member of cluster.members) deepEqual(member.forwarded(), []);
+    });
+
+    it('makes no noise at a member that was too slow for a list', async () => {
+      const linesBefore = other.agent.logLines().length;
+      other.engine.failWith(({ target }) =>
+        target.startsWith('/containers/json') ? { kind: 'hang' } : undefined,
+      );
+      const answer = await entry.request({ path: '/containers/json' });
+      match(answer.headers.get('flotilla-missing') ?? '', /^node2;reason=timeout;/);
+      const left = await eventually(() => {
+        const line = other.agent.logLines().find(({ msg }, at) => at >= linesBefore && msg === 'member left');
+        return line ?? fail('nothing is logged');
+      });
+      equal(left.level, 'debug');
     });
 
     it('answers 502 with an empty body for a target whose agent was killed', async () => {
