@@ -1,14 +1,14 @@
 // The agent's own routes, served by koa: on the compat listener after its gate, and on the peer listener for other
 // agents. A request whose target is another member is relayed there whole, by http-proxy-3.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Agent } from 'node:https';
 import { createProxyServer } from 'http-proxy-3';
 import Koa from 'koa';
 import type { ClusterView, Member } from '../cluster/cluster.ts';
 import { AgentError, toAgentError } from '../errors.ts';
 import { answer, type Exchange } from '../exchange.ts';
-import { portainerHeaders } from '../wire.ts';
+import { flotillaHeaderPrefix, portainerHeaders } from '../wire.ts';
 import type { FoundRoute } from './compat.ts';
 import { errorAnswer } from './error-response.ts';
 import type { Target } from './target.ts';
@@ -147,20 +147,13 @@ function createRelay(
   options: OwnRoutesOptions,
 ): (exchange: Exchange & { kind: 'request' }, member: Member, path: string) => void {
   const proxy = createProxyServer({ xfwd: false, changeOrigin: true, ignorePath: false });
-  proxy.on('proxyReq', (outgoing) => {
-    const kept = options.keepSignature
-      ? new Set<string>([portainerHeaders.publicKey, portainerHeaders.signature])
-      : undefined;
-    for (const name of outgoing.getHeaderNames()) {
-      const dropped = name.startsWith('x-portaineragent-') || name === 'cookie' || name === 'authorization';
-      if (dropped && kept?.has(name) !== true) outgoing.removeHeader(name);
-    }
-  });
   return ({ req, res }, member, path) => {
     const { answerHeaders } = options;
     for (let i = 0; i + 1 < answerHeaders.length; i += 2)
       res.setHeader(answerHeaders[i] ?? '', answerHeaders[i + 1] ?? '');
     req.url = path;
+    // The proxy takes them from here. Its own hook for changes comes when a bodyless request is on its way already.
+    req.headers = relayedHeaders(req.headers, options.keepSignature);
     const { address, peerPort, nodeName } = member.record;
     const host = address.includes(':') ? `[${address}]` : address;
     proxy.web(
@@ -176,3 +169,17 @@ function createRelay(
     );
   };
 }
+
+/** Without credentials, steering and marks of ours; with the signature only where the member verifies it itself. */
+function relayedHeaders(headers: IncomingHttpHeaders, keepSignature: boolean): IncomingHttpHeaders {
+  const signature: readonly string[] = [portainerHeaders.publicKey, portainerHeaders.signature];
+  const passes = (name: string): boolean => {
+    if (signature.includes(name)) return keepSignature;
+    if (name.startsWith('x-portaineragent-') || name.startsWith(flotillaHeaderPrefix)) return false;
+    return !endsHere.includes(name);
+  };
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => passes(name)));
+}
+
+/** What a browser sends to Portainer, and what was answered here. */
+const endsHere: readonly string[] = ['authorization', 'cookie', 'expect', 'x-csrf-token'];

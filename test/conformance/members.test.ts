@@ -87,6 +87,15 @@ for (const secret of ['the secret of these members', undefined]) {
       equal((await entry.request({ path: '/_ping', headers: toOther })).status, 200);
     });
 
+    it("relays another node's host information, with the agent's headers once", async () => {
+      for (const path of ['/host/info', '/v2/host/info?x=1', '/v1.41/v1/host/info']) {
+        const answer = await entry.request({ path, headers: { ...toOther, ...browser } });
+        equal(answer.status, 200, answer.body.toString());
+        assertAgentHeaders(answer);
+        deepEqual(Object.keys(JSON.parse(answer.body.toString())), ['PCIDevices', 'PhysicalDisks']);
+      }
+    });
+
     it('S9 asks each engine once for a merged list', async () => {
       const answer = await entry.request({ path: '/containers/json?all=1' });
       const names = JSON.parse(answer.body.toString()).map(
