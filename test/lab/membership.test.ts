@@ -12,6 +12,7 @@ import {
   type AgentLab,
   agentsSeenBy,
   createAgentLab,
+  labGossipPort,
   membersSeenBy,
   printLogsOnFailure,
   ready,
@@ -108,6 +109,24 @@ describe('membership in the lab', function () {
       report(`one cluster ${tooks.join(', ')} ms after each start`);
     });
   }
+
+  it('lists an agent once that was killed and comes back at another place', async () => {
+    await agents.whole(wholeWithinMs);
+    const moved = agents.node(3);
+    const elsewhere = {
+      FLOTILLA_GOSSIP_PORT: '7950',
+      FLOTILLA_PEER_PORT: '9012',
+      FLOTILLA_SEEDS: `${agents.node(1).address}:${labGossipPort}`,
+    };
+    const tooks: string[] = [];
+    for (const env of [elsewhere, {}]) {
+      await agents.agent(moved).kill();
+      agents.start(moved, env);
+      tooks.push((await agents.formed(convergedWithinMs)).toFixed(0));
+      await assertNoGhosts();
+    }
+    report(`one cluster ${tooks.join(' and ')} ms after it moved there and back`);
+  });
 
   it('converges to one view after a partition', async () => {
     await agents.whole(wholeWithinMs);
