@@ -16,6 +16,7 @@ import {
   type Views,
 } from '../../test/support/fake-peer.ts';
 import { createTestIdentity } from '../../test/support/identity.ts';
+import type { MissingMember } from '../cluster/cluster.ts';
 import { AgentError, type ErrorCode } from '../errors.ts';
 import { createPeerTransports, maxListSockets, type PeerTransports } from './agent-transport.ts';
 import type { FetchLimits, ProxyRequest } from './proxy.ts';
@@ -23,6 +24,10 @@ import type { FetchLimits, ProxyRequest } from './proxy.ts';
 const get: ProxyRequest = { method: 'GET', path: '/containers/json?all=1', rawHeaders: [] };
 const never = new AbortController().signal;
 const limits: FetchLimits = { signal: never, firstByteMs: 2_000, idleMs: 2_000, maxBytes: 1_000 };
+
+const deathOf = ({ member: { record } }: FakePeer): MissingMember => {
+  return { nodeName: record.nodeName, engineId: record.engineId, reason: 'dead', sinceMs: 0 };
+};
 
 describe('agent-transport', () => {
   let own: Awaited<ReturnType<typeof createTestIdentity>>;
@@ -177,11 +182,32 @@ describe('agent-transport', () => {
     assert.ok(peer.openSockets() > 0);
   });
 
-  it('destroys all connections to a member that left, in use or not, and makes none for an old view', async () => {
+  it('lets a member that left finish what it has, and gives it nothing new', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    peer.serve((_req, res) => void promise.then(() => res.end('[]')));
+    const waiting = transports.to(peer.member).fetch(get, limits);
+    await eventually(() => peer.requests.length === 1);
+    views.change([]);
+    await rejectsWith(transports.to(peer.member).fetch(get, limits), 'member-unreachable');
+    resolve();
+    assert.equal((await waiting).status, 200);
+    await eventually(() => peer.openSockets() === 0);
+  });
+
+  it('destroys what a member that left has not finished when it stops', async () => {
     peer.serve(() => undefined);
     const waiting = transports.to(peer.member).fetch(get, limits);
     await eventually(() => peer.requests.length === 1);
     views.change([]);
+    await Promise.all([rejectsWith(waiting, 'member-unreachable'), transports.stop()]);
+    await eventually(() => peer.openSockets() === 0);
+  });
+
+  it('destroys all connections to a member that died, in use or not, and makes none for an old view', async () => {
+    peer.serve(() => undefined);
+    const waiting = transports.to(peer.member).fetch(get, limits);
+    await eventually(() => peer.requests.length === 1);
+    views.change([], [deathOf(peer)]);
     await rejectsWith(waiting, 'member-unreachable');
     await eventually(() => peer.openSockets() === 0);
     await rejectsWith(transports.to(peer.member).fetch(get, limits), 'member-unreachable');
@@ -297,7 +323,7 @@ describe('agent-transport', () => {
       .to(peer.member)
       .splice({ ...attach, rawHeaders: ['Host', 'd', ...attach.rawHeaders] }, far, Buffer.alloc(0), options);
     await once(client, 'data');
-    views.change([]);
+    views.change([], [deathOf(peer)]);
     await once(client.resume(), 'end');
     transports.to(peer.member).splice(attach, duplexPair()[1], Buffer.alloc(0), options);
     assert.equal(failures.length, 1);

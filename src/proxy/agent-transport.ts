@@ -1,7 +1,8 @@
 // Carries requests to other agents over pooled mutual TLS. Each member has a lane of its own, bound to one record: a
-// connection is used only if it shows the certificate of that record, and all of them end when the record is replaced,
-// or the member has left or died.
+// connection is used only if it shows the certificate of that record, and all of them end when the record is replaced or
+// the member has died. One that left takes no new requests, and finishes those that it has.
 
+import type { Duplex } from 'node:stream';
 import { Pool } from 'undici';
 import type { ClusterView, Member, MemberRecord } from '../cluster/cluster.ts';
 import { AgentError, nodeCode } from '../errors.ts';
@@ -51,6 +52,8 @@ export function createPeerTransports(
   const dialer = createPeerDialer(options);
   const rules: RequestHeaderRules = { keepSignature: options.passSignature, keepUpgrade: false };
   const lanes = new Map<string, Lane>();
+  /** Of members that left: until their last request has ended. */
+  const leaving = new Set<Lane>();
   let stopListening: (() => void) | undefined;
   let stopped = false;
 
@@ -72,8 +75,15 @@ export function createPeerTransports(
     for (const [peerId, lane] of lanes) {
       if (view.members.some(({ record }) => isSame(record, lane.record))) continue;
       lanes.delete(peerId);
-      void lane.close();
+      if (hasLeft(lane.record, view)) void finish(lane);
+      else void lane.close();
     }
+  };
+
+  const finish = async (lane: Lane): Promise<void> => {
+    leaving.add(lane);
+    await lane.finish();
+    leaving.delete(lane);
   };
 
   return {
@@ -90,7 +100,7 @@ export function createPeerTransports(
       stopped = true;
       stopListening?.();
       stopListening = undefined;
-      const closing = [...lanes.values()].map((lane) => lane.close());
+      const closing = [...lanes.values(), ...leaving].map((lane) => lane.close());
       lanes.clear();
       await Promise.all(closing);
     },
@@ -106,6 +116,14 @@ function isSame(one: MemberRecord, other: MemberRecord): boolean {
       one.address === other.address &&
       one.peerPort === other.peerPort &&
       one.tlsFingerprint === other.tlsFingerprint)
+  );
+}
+
+/** Neither dead nor replaced: it said goodbye, or this agent did, and its streams have their time to end. */
+function hasLeft({ engineId }: MemberRecord, view: ClusterView): boolean {
+  return (
+    !view.missing.some((missing) => missing.engineId === engineId) &&
+    !view.members.some(({ record }) => record.engineId === engineId)
   );
 }
 
@@ -136,6 +154,9 @@ interface Lane {
   readonly transport: Transport;
   fetch(request: ProxyRequest, limits: FetchLimits, added: readonly string[]): Promise<FetchedPart>;
   probe(limits: FetchLimits): Promise<void>;
+  /** Takes nothing new, and resolves when what is under way has ended. */
+  finish(): Promise<void>;
+  /** Destroys every connection. */
   close(): Promise<void>;
 }
 
@@ -145,7 +166,8 @@ function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHead
   const endless = createPool(record, dialer, maxEndlessSockets);
   // Never reused: a connection from before a network cut may hang in TCP's back-off long after the network is back.
   const probes = createPool(record, dialer, 1, 0);
-  const hijacks = new Set<{ destroy(): unknown }>();
+  const pools = [lists, short, endless, probes];
+  const hijacks = new Set<Duplex>();
   let closed = false;
 
   const fetch = (
@@ -182,6 +204,11 @@ function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHead
       if (status >= 300)
         throw new AgentError('member-unreachable', `probe ${record.nodeName}: status ${status}`);
     },
+    async finish(): Promise<void> {
+      closed = true;
+      const ended = [...hijacks].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+      await Promise.all([...ended, ...pools.map((pool) => pool.close().catch(() => undefined))]);
+    },
     async close(): Promise<void> {
       closed = true;
       const gone = new AgentError(
@@ -189,7 +216,7 @@ function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHead
         `reach agent ${record.nodeName}: it left, died or changed`,
       );
       for (const socket of hijacks) socket.destroy();
-      await Promise.all([lists, short, endless, probes].map((pool) => pool.destroy(gone)));
+      await Promise.all(pools.map((pool) => pool.destroy(gone)));
     },
   };
 }

@@ -281,3 +281,33 @@ for (const secret of ['the secret of these members', undefined]) {
     });
   });
 }
+
+describe('members that are stopped', function () {
+  this.timeout(30_000);
+
+  for (const stopped of ['node1', 'node2']) {
+    it(`let a stream through both go on while ${stopped} drains`, async () => {
+      await using cluster = await startTestCluster({ names: ['node1', 'node2'], secret: 'a secret' });
+      const entry = cluster.member('node1');
+      const far = cluster.member('node2');
+      await using following = await entry.connect();
+      await following.request({
+        path: '/containers/web/logs?follow=1&stdout=1',
+        headers: { ...entry.signer.headers(), 'X-PortainerAgent-Target': 'node2' },
+      });
+      const lines = following.body(await following.head());
+      await eventually(() => equal(far.engine.feeds.openStreams(), 1));
+      const leaving = cluster.member(stopped).agent;
+      const ended = leaving.stop();
+      const stays = stopped === 'node1' ? far : entry;
+      await eventually(async () => {
+        const agents = await stays.request({ path: '/agents' });
+        equal(JSON.parse(agents.body.toString()).length, 1);
+      });
+      far.engine.feeds.log(ttyContainer.id, 'late\n');
+      equal((await lines.next()).value?.toString(), 'late\n');
+      await following[Symbol.asyncDispose]();
+      equal(await ended, 0);
+    });
+  }
+});
