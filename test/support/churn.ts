@@ -18,6 +18,8 @@ export interface Existence {
 
 export interface Churn extends AsyncDisposable {
   readonly existences: readonly Existence[];
+  /** How many are gone. */
+  gone(): number;
   /** No more come or go; what is there stays until the disposal. */
   stop(): Promise<void>;
 }
@@ -39,6 +41,7 @@ const startedEvery = 8;
 /** Resolves when the lasting ones exist. */
 export async function startChurn(node: LabNode, options: ChurnOptions): Promise<Churn> {
   const existences: Existence[] = [];
+  let gone = 0;
   const make = async (): Promise<Existence> => {
     const askedMs = performance.now();
     const id = await createContainer(node);
@@ -57,6 +60,7 @@ export async function startChurn(node: LabNode, options: ChurnOptions): Promise<
     existence.removingMs = performance.now();
     await askEngine(node, 'DELETE', `/containers/${existence.id}?force=1`);
     existence.goneMs = performance.now();
+    gone += 1;
   };
   for (let count = 0; count < options.lasting; count++) await make();
 
@@ -81,6 +85,7 @@ export async function startChurn(node: LabNode, options: ChurnOptions): Promise<
   };
   return {
     existences,
+    gone: () => gone,
     stop,
     [Symbol.asyncDispose]: async () => {
       stopped = true;
