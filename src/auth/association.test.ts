@@ -43,7 +43,7 @@ describe('association', () => {
     }
   });
 
-  const bad = ['', 'null', '[]', '{}', '{"epoch":-1}', '{"epoch":1.5}', '{"epoch":1,"key":{}}', '{"epoch":1,"key":null}',
+  const bad = ['', 'null', '[]', '{}', '{"epoch":-1}', '{"epoch":1.5}', '{"epoch":9007199254740991}', '{"epoch":1,"key":{}}', '{"epoch":1,"key":null}',
     '{"epoch":1,"key":{"publicKeyHex":"zz","associatedAtMs":1,"by":"n"}}',
     `{"epoch":1,"key":{"publicKeyHex":"${'ab'.repeat(600)}","associatedAtMs":1,"by":"n"}}`,
     '{"epoch":1,"key":{"publicKeyHex":"ab","associatedAtMs":"1","by":"n"}}',

@@ -23,6 +23,8 @@ export const unassociated: Association = { epoch: 0, key: undefined };
 /** A P-521 key takes 316 hex digits; nothing longer is a key that Portainer or anybody else signs with. */
 const maxPublicKeyHexLength = 1024;
 const maxNodeNameLength = 255;
+/** One a `forget`: far more than anybody asks for, and far from where adding one no longer counts. */
+const maxEpoch = 2 ** 40;
 
 /** Higher epoch; then a key over none; then the older key; then the smaller one. */
 export function settle(a: Association, b: Association): Association {
@@ -34,7 +36,11 @@ export function settle(a: Association, b: Association): Association {
 }
 
 export function isSameAssociation(a: Association, b: Association): boolean {
-  return a.epoch === b.epoch && a.key?.publicKeyHex === b.key?.publicKeyHex;
+  return (
+    a.epoch === b.epoch &&
+    a.key?.publicKeyHex === b.key?.publicKeyHex &&
+    a.key?.associatedAtMs === b.key?.associatedAtMs
+  );
 }
 
 /** Reads what `JSON.stringify` of an association wrote, from disk or a peer. Throws `protocol-violation`. */
@@ -45,7 +51,7 @@ export function parseAssociation(text: string): Association {
   } catch (error) {
     throw new AgentError('protocol-violation', 'parse association: not json', { cause: error });
   }
-  if (!isRecord(value) || !isCount(value.epoch)) throw violation('epoch');
+  if (!isRecord(value) || !isCount(value.epoch) || value.epoch > maxEpoch) throw violation('epoch');
   if (value.key === undefined) return { epoch: value.epoch, key: undefined };
   if (!isRecord(value.key)) throw violation('key');
   const { publicKeyHex, associatedAtMs, by } = value.key;
