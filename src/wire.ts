@@ -16,7 +16,6 @@ export const flotillaHeaders = {
   version: 'Flotilla-Version',
   nodes: 'Flotilla-Nodes',
   missing: 'Flotilla-Missing',
-  requestId: 'Flotilla-Request-Id',
 } as const;
 
 /** Prefix of our own request headers. Clients never steer with them: they are dropped on every listener but peers. */

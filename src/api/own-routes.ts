@@ -142,11 +142,19 @@ function targetOf(exchange: Exchange, view: ClusterView, options: OwnRoutesOptio
   return view.members.find(({ record }) => record.nodeName === name);
 }
 
+/** A member that falls silent within an answer of ours: reading its devices takes a moment, not half a minute. */
+const relaySilenceMs = 30_000;
+
 function createRelay(
   needs: OwnRoutesNeeds,
   options: OwnRoutesOptions,
 ): (exchange: Exchange & { kind: 'request' }, member: Member, path: string) => void {
-  const proxy = createProxyServer({ xfwd: false, changeOrigin: true, ignorePath: false });
+  const proxy = createProxyServer({
+    xfwd: false,
+    changeOrigin: true,
+    ignorePath: false,
+    proxyTimeout: relaySilenceMs,
+  });
   return ({ req, res }, member, path) => {
     const { answerHeaders } = options;
     for (let i = 0; i + 1 < answerHeaders.length; i += 2)
