@@ -24,7 +24,7 @@ export const unassociated: Association = { epoch: 0, key: undefined };
 const maxPublicKeyHexLength = 1024;
 const maxNodeNameLength = 255;
 /** One a `forget`: far more than anybody asks for, and far from where adding one no longer counts. */
-const maxEpoch = 2 ** 40;
+const maxEpoch = 1_000_000_000;
 
 /** Higher epoch; then a key over none; then the older key; then the smaller one. */
 export function settle(a: Association, b: Association): Association {
