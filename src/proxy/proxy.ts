@@ -2,19 +2,11 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ClusterView, Member } from '../cluster/cluster.ts';
-import type { AgentError } from '../errors.ts';
+import type { Member } from '../cluster/cluster.ts';
 import type { Answer, Exchange } from '../exchange.ts';
 import { portainerHeaders } from '../wire.ts';
-import {
-  type Decision,
-  decide,
-  type ListKind,
-  listKindOf,
-  type StreamClass,
-  streamClassOf,
-} from './classify.ts';
-import { createDispatch } from './dispatch.ts';
+import { decide, type ListKind, listKindOf, streamClassOf } from './classify.ts';
+import { createDispatch, type DispatchNeeds } from './dispatch.ts';
 import { createFindOwner } from './owner.ts';
 
 /**
@@ -95,20 +87,8 @@ export interface DockerProxy {
 /** This node's decorated part of a list, as an answer. */
 export type ServePart = (kind: ListKind, request: ProxyRequest, signal: AbortSignal) => Promise<Answer>;
 
-export interface ProxyNeeds {
-  readonly view: () => ClusterView;
-  readonly engine: Transport;
-  readonly peer: PeerTransport;
-  readonly mergeList: (
-    list: ListKind,
-    request: ProxyRequest,
-    view: ClusterView,
-    signal: AbortSignal,
-  ) => Promise<Answer>;
-  readonly fail: (exchange: Exchange, error: AgentError) => void;
-  /** Told once for each request where it goes. */
-  readonly observe: (exchange: Exchange, where: Decision['kind'], stream: StreamClass) => void;
-}
+/** What carrying out a decision needs; the owner's lookup is built here from the rest. */
+export type ProxyNeeds = Omit<DispatchNeeds, 'findOwner'>;
 
 export interface ProxyOptions {
   /** False where the agent stands alone: then everything runs here and the steering headers are ignored. */
