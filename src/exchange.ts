@@ -2,6 +2,7 @@
 
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { AgentError } from './errors.ts';
 
 export type Exchange =
   | { readonly kind: 'request'; readonly req: IncomingMessage; readonly res: ServerResponse }
@@ -18,6 +19,19 @@ export interface Answer {
   /** Flat name, value list; length and connection headers are added. */
   readonly headers: readonly string[];
   readonly body: string | Buffer;
+}
+
+/** An error in the engine's own shape, `{"message": …}`; `more` is ours, for programs. */
+export function dockerError(
+  status: number,
+  message: string,
+  more: Readonly<Record<string, unknown>> = {},
+): Answer {
+  return {
+    status,
+    headers: ['Content-Type', 'application/json'],
+    body: `${JSON.stringify({ message, ...more })}\n`,
+  };
 }
 
 /** Sends a whole answer of our own. On a hijack the connection ends behind it; does nothing if the client has left. */
@@ -52,6 +66,25 @@ const lingerMs = 2_000;
 export function acceptBody(exchange: Exchange): void {
   if (exchange.kind === 'request' && exchange.req.headers.expect?.toLowerCase() === '100-continue')
     exchange.res.writeContinue();
+}
+
+/** The whole body of a request. Rejects with `request-invalid` when it is longer, and with `cancelled` when the client leaves within it. */
+export async function readBody({ req }: Exchange, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) break;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw new AgentError('cancelled', 'read a request body: client left', { cause: error });
+  }
+  if (bytes <= maxBytes) return Buffer.concat(chunks, bytes);
+  // What still comes is dropped, so that the client reads our answer and not a reset.
+  req.resume();
+  throw new AgentError('request-invalid', `read a request body: over ${maxBytes} bytes`);
 }
 
 /** True when nobody is there to be answered any more. */

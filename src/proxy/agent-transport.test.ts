@@ -87,6 +87,8 @@ describe('agent-transport', () => {
       assert.equal(headers[name], undefined, name);
     }
     assert.equal(headers.host, `127.0.0.1:${peer.member.record.peerPort}`);
+    await transports.fetchDecorated(peer.member, { ...get, rawHeaders }, limits, 'label');
+    assert.equal(peer.requests[1]?.headers['flotilla-decorate'], 'label');
   });
 
   it('passes the signature where the member must verify it itself', async () => {

@@ -9,8 +9,18 @@ import { AgentError, nodeCode } from '../errors.ts';
 import { decorateHeader, peerPaths } from '../wire.ts';
 import { fetchPart } from './fetch-part.ts';
 import { type RequestHeaderRules, requestHeaders } from './headers.ts';
+import { openStream } from './open-stream.ts';
 import { createPeerDialer, type PeerDialer, type PeerDialerOptions } from './peer-dialer.ts';
-import type { FetchedPart, FetchLimits, PeerTransport, ProxyRequest, Transport } from './proxy.ts';
+import type {
+  FetchedPart,
+  FetchLimits,
+  ListForm,
+  OpenLimits,
+  PeerTransport,
+  ProxyRequest,
+  Transport,
+} from './proxy.ts';
+import { undiciDispatch } from './raw-handler.ts';
 import { relay } from './relay.ts';
 import { splice } from './upgrade.ts';
 
@@ -26,8 +36,13 @@ export interface PeerTransportOptions extends PeerDialerOptions {
 
 export interface PeerTransports {
   readonly to: PeerTransport;
-  /** A list whose items the member decorates itself, as `Transport.fetch` otherwise. */
-  fetchDecorated(member: Member, request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart>;
+  /** A list whose items the member decorates itself, Portainer's way if not told; as `Transport.fetch` otherwise. */
+  fetchDecorated(
+    member: Member,
+    request: ProxyRequest,
+    limits: FetchLimits,
+    form?: ListForm,
+  ): Promise<FetchedPart>;
   /** Resolves when the member's agent answers on a connection of its own. */
   probe(member: Member, limits: FetchLimits): Promise<void>;
   start(): void;
@@ -89,8 +104,8 @@ export function createPeerTransports(
   return {
     to: (member) => lazyTransport(() => laneOf(member).transport),
     // Asynchronous so that a member that is gone rejects, as every other failure does.
-    fetchDecorated: async (member, request, limits) =>
-      laneOf(member).fetch(request, limits, [decorateHeader, 'portainer']),
+    fetchDecorated: async (member, request, limits, form = 'portainer') =>
+      laneOf(member).fetch(request, limits, [decorateHeader, form]),
     probe: async (member, limits) => laneOf(member).probe(limits),
     start(): void {
       stopped = false;
@@ -137,6 +152,7 @@ function lazyTransport(find: () => Transport): Transport {
       attempt(() => find().splice(request, client, head, options), options.onUnreachable);
     },
     fetch: async (request, limits) => find().fetch(request, limits),
+    open: async (request, limits) => find().open(request, limits),
   };
 }
 
@@ -167,6 +183,12 @@ function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHead
   // Never reused: a connection from before a network cut may hang in TCP's back-off long after the network is back.
   const probes = createPool(record, dialer, 1, 0);
   const pools = [lists, short, endless, probes];
+  const [toLists, toShort, toEndless, toProbes] = [
+    undiciDispatch(lists),
+    undiciDispatch(short),
+    undiciDispatch(endless),
+    undiciDispatch(probes),
+  ];
   const hijacks = new Set<Duplex>();
   let closed = false;
 
@@ -175,15 +197,17 @@ function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHead
     limits: FetchLimits,
     added: readonly string[],
   ): Promise<FetchedPart> =>
-    fetchTwice(limits, (left) => fetchPart(lists, request, [...peerHeaders(request, rules), ...added], left));
+    sendTwice(request, limits, (left) =>
+      fetchPart(toLists, request, [...peerHeaders(request, rules), ...added], left),
+    );
 
   return {
     record,
     fetch,
     transport: {
-      forward(request, req, res, { endless: isEndless, answerHeaders, onUnreachable }): void {
+      forward(request, req, res, forward): void {
         const headers = peerHeaders(request, rules);
-        relay(isEndless ? endless : short, request, req, res, { headers, answerHeaders, onUnreachable });
+        relay(forward.endless ? toEndless : toShort, request, req, res, { ...forward, headers });
       },
       splice(request, client, head, { answerHeaders, onUnreachable }): void {
         const dial = async (): Promise<Awaited<ReturnType<PeerDialer>>> => {
@@ -197,10 +221,14 @@ function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHead
         void splice(request, client, head, { dial, rules: spliceRules, answerHeaders, onUnreachable });
       },
       fetch: (request, limits) => fetch(request, limits, []),
+      open: (request, limits) =>
+        sendTwice(request, limits, (left) =>
+          openStream(toEndless, request, peerHeaders(request, rules), left),
+        ),
     },
     async probe(limits): Promise<void> {
       const request = { method: 'GET', path: peerPaths.health, rawHeaders: [] };
-      const { status } = await fetchPart(probes, request, [], limits);
+      const { status } = await fetchPart(toProbes, request, [], limits);
       if (status >= 300)
         throw new AgentError('member-unreachable', `probe ${record.nodeName}: status ${status}`);
     },
@@ -257,16 +285,17 @@ function peerHeaders(request: ProxyRequest, rules: RequestHeaderRules): string[]
  * A GET whose connection broke is sent once more, within the same deadline: the peer may have closed an idle connection
  * at the very moment it was taken from the pool.
  */
-async function fetchTwice(
-  limits: FetchLimits,
-  send: (limits: FetchLimits) => Promise<FetchedPart>,
-): Promise<FetchedPart> {
+async function sendTwice<Limits extends OpenLimits, Result>(
+  { method }: ProxyRequest,
+  limits: Limits,
+  send: (limits: Limits) => Promise<Result>,
+): Promise<Result> {
   const startedMs = performance.now();
   try {
     return await send(limits);
   } catch (error) {
     const leftMs = Math.ceil(limits.firstByteMs - (performance.now() - startedMs));
-    if (!isBroken(error) || limits.signal.aborted || leftMs <= 0) throw error;
+    if (method !== 'GET' || !isBroken(error) || limits.signal.aborted || leftMs <= 0) throw error;
     return send({ ...limits, firstByteMs: leftMs });
   }
 }

@@ -1,7 +1,8 @@
 // Portainer's decision table (agent-api.md 8.1), row by row, and the stream classes.
 
 import assert from 'node:assert/strict';
-import { type Decision, decide, streamClassOf } from './classify.ts';
+import { type Decision, decide, listKindOf, streamClassOf } from './classify.ts';
+import { routes } from './routes/table.ts';
 
 const id = 'ab'.repeat(32);
 
@@ -26,6 +27,13 @@ describe('classify', () => {
     ['GET', '/info', 'other', '', manager],
     ['GET', '/swarm', '', '', manager],
     ['GET', '/nodes/abc', '', '', manager],
+    ['POST', '/swarm/leave', '', '', manager],
+    ['GET', '/information', 'self', '', manager],
+    ['GET', '/containers/json/', '', '', local],
+    ['POST', '/images/json', 'other', '', { kind: 'cluster', list: 'images' }],
+    ['GET', '/events', '', '', local],
+    ['GET', '/system/df', 'other', '', { kind: 'node', nodeName: 'other' }],
+    ['PUT', '/volumes/x', '', '', local],
     ['GET', '/version', '', '', local],
     ['GET', '/version', 'self', '', local],
     ['GET', '/version', 'other', '', { kind: 'node', nodeName: 'other' }],
@@ -45,6 +53,22 @@ describe('classify', () => {
     });
   }
 
+  it('merges four paths and no other', () => {
+    const merged = routes.filter(({ path }) => listKindOf(path) !== undefined).map(({ path }) => path);
+    assert.deepEqual(merged, ['/containers/json', '/images/json', '/volumes', '/networks']);
+  });
+
+  it('sends to a manager what the route table sends there, but for updates of cluster volumes', () => {
+    const steering = { target: '', managerOperation: '' };
+    const elsewhere = routes
+      .filter(({ where }) => where.kind === 'manager')
+      .filter(({ method, path }) => decide(method, path, steering, 'self').kind !== 'manager');
+    assert.deepEqual(
+      elsewhere.map(({ method, path }) => `${method} ${path}`),
+      ['PUT /volumes/{name:.*}'],
+    );
+  });
+
   const streams: readonly [string, string, string][] = [
     ['GET', '/containers/x/logs', 'endless'],
     ['GET', '/events', 'endless'],
@@ -62,6 +86,11 @@ describe('classify', () => {
     ['POST', '/grpc', 'hijack'],
     ['POST', '/grpc/x', 'short'],
     ['GET', '/containers/json', 'short'],
+    ['HEAD', '/containers/x/archive', 'short'],
+    ['HEAD', '/_ping', 'short'],
+    ['GET', '/containers/node-2/x/logs', 'endless'],
+    ['GET', '/services/x/stats', 'short'],
+    ['GET', '/libpod/events', 'short'],
     ['POST', '/containers/create', 'short'],
   ];
   for (const [method, path, expected] of streams) {

@@ -1,7 +1,12 @@
 // Decides where a Docker request must run in Portainer's eyes (agent-api.md 8.1), and how long-lived its exchange is.
-// Pure. Never reads the body, so a stream can be classified before it is accepted.
+// Pure. Never reads the body, so a stream can be classified before it is accepted. A smaller view on the route table.
 
-export type ListKind = 'containers' | 'images' | 'volumes' | 'networks';
+import { routeOf } from './routes/match.ts';
+import type { MergeKind, Route } from './routes/route.ts';
+import { routes } from './routes/table.ts';
+
+/** What Portainer's contract merges; the cluster endpoint merges more. */
+export type ListKind = Extract<MergeKind, 'containers' | 'images' | 'volumes' | 'networks'>;
 
 export type Decision =
   | { readonly kind: 'local' }
@@ -21,12 +26,8 @@ export interface Steering {
 
 const local: Decision = { kind: 'local' };
 const manager: Decision = { kind: 'manager' };
-const lists = new Map<string, { readonly list: ListKind; readonly anyMethod: boolean }>([
-  ['/containers/json', { list: 'containers', anyMethod: true }],
-  ['/images/json', { list: 'images', anyMethod: true }],
-  ['/volumes', { list: 'volumes', anyMethod: false }],
-  ['/networks', { list: 'networks', anyMethod: false }],
-]);
+const lists = mergedLists();
+/** By prefix and not by route: the contract sends `/swarm/join` and paths that no engine knows to a manager as well. */
 const managerPaths = ['/services', '/tasks', '/secrets', '/configs', '/swarm', '/info', '/nodes'];
 const fullId = /^\/(containers|exec)\/([0-9a-f]{64})(?=\/|$)/;
 
@@ -52,43 +53,30 @@ export function listKindOf(path: string): ListKind | undefined {
   return lists.get(path)?.list;
 }
 
+export type StreamClass = Route['stream'];
+
+/** How long-lived the exchange is; `path` is decoded and without version. What no engine knows is answered soon. */
+export function streamClassOf(method: string, path: string): StreamClass {
+  return routeOf(method, path)?.stream ?? 'short';
+}
+
+/** The contract compares the paths that end with `/json` alone, and the method as well for the others. */
+function mergedLists(): ReadonlyMap<string, { readonly list: ListKind; readonly anyMethod: boolean }> {
+  const merged = routes.flatMap(({ path, where }) =>
+    where.kind === 'merge' && isListKind(where.what) ? [{ path, list: where.what }] : [],
+  );
+  // `/networks/` is a list to engines and to the cluster endpoint, but not in the contract.
+  const compared = merged.filter(({ path }) => !path.endsWith('/'));
+  return new Map(compared.map(({ path, list }) => [path, { list, anyMethod: path.endsWith('/json') }]));
+}
+
+function isListKind(what: MergeKind): what is ListKind {
+  return what === 'containers' || what === 'images' || what === 'volumes' || what === 'networks';
+}
+
 function ownerOf(path: string): Decision | undefined {
   const match = fullId.exec(path);
   const id = match?.[2];
   if (id === undefined) return undefined;
   return { kind: 'owner', resource: match?.[1] === 'exec' ? 'exec' : 'containers', id };
-}
-
-export type StreamClass =
-  /** One request, one answer, soon. */
-  | 'short'
-  /** Lasts as long as somebody reads, writes or waits. */
-  | 'endless'
-  /** The connection becomes a raw byte pipe. */
-  | 'hijack';
-
-const endlessPaths: readonly (readonly [string, RegExp])[] = [
-  ['GET', /^\/events$/],
-  ['GET', /^\/(?:containers|services|tasks)\/[^/]+\/(?:logs|stats|export|archive)$/],
-  ['PUT', /^\/containers\/[^/]+\/archive$/],
-  ['POST', /^\/containers\/[^/]+\/(?:wait|stop|restart)$/],
-  ['GET', /^\/images\/(?:get|.+\/get)$/],
-  ['POST', /^\/images\/(?:create|load|.+\/push)$/],
-  ['POST', /^\/(?:build|commit)$/],
-  ['POST', /^\/plugins\/(?:pull|create|.+\/(?:push|upgrade))$/],
-];
-
-const hijackPaths: readonly (readonly [string, RegExp])[] = [
-  ['POST', /^\/containers\/.+\/attach$/],
-  ['GET', /^\/containers\/.+\/attach\/ws$/],
-  ['POST', /^\/exec\/[^/]+\/start$/],
-  ['POST', /^\/(?:session|grpc)$/],
-];
-
-/** How long-lived the exchange is; `path` is decoded and without version. */
-export function streamClassOf(method: string, path: string): StreamClass {
-  const matches = ([verb, pattern]: readonly [string, RegExp]): boolean =>
-    verb === method && pattern.test(path);
-  if (hijackPaths.some(matches)) return 'hijack';
-  return endlessPaths.some(matches) ? 'endless' : 'short';
 }

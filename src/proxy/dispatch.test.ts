@@ -6,7 +6,8 @@ import { Socket } from 'node:net';
 import { memberOf } from '../../test/support/fake-peer.ts';
 import type { ClusterView, Member } from '../cluster/cluster.ts';
 import type { AgentError } from '../errors.ts';
-import { createDispatch, managersOf } from './dispatch.ts';
+import { managersOf } from './carry.ts';
+import { createDispatch } from './dispatch.ts';
 import type { ForwardOptions, Transport } from './proxy.ts';
 
 const manager = (nodeName: string, leader = false): Member => memberOf({ nodeName, role: 'manager', leader });
@@ -51,7 +52,7 @@ describe('a manager operation', () => {
         if (dead.includes(name)) options.onUnreachable(new Error('refused'));
       };
       const unused = (): never => assert.fail('not for a manager operation');
-      return { forward, splice: unused, fetch: unused };
+      return { forward, splice: unused, fetch: unused, open: unused };
     };
     const dispatch = createDispatch({
       view: () => view,

@@ -9,8 +9,20 @@ import { toAgentError } from '../errors.ts';
 import { createHangCheck } from './engine-hang.ts';
 import { fetchPart } from './fetch-part.ts';
 import { requestHeaders, toEngine, toEngineUpgrade } from './headers.ts';
-import type { FetchedPart, FetchLimits, ForwardOptions, ProxyRequest, Transport } from './proxy.ts';
-import { relay } from './relay.ts';
+import { openHijack } from './open-hijack.ts';
+import { openStream } from './open-stream.ts';
+import type {
+  FetchedPart,
+  FetchLimits,
+  ForwardOptions,
+  HijackAnswer,
+  OpenLimits,
+  ProxyRequest,
+  Transport,
+} from './proxy.ts';
+import { undiciDispatch } from './raw-handler.ts';
+import { hasBody, relay } from './relay.ts';
+import { createSocketClient } from './socket-client.ts';
 import { splice } from './upgrade.ts';
 
 export interface EngineTransportOptions {
@@ -25,26 +37,36 @@ const idleSocketMs = 60_000;
 export interface EngineTransport extends Transport {
   /** Whether a request to the engine would have to wait, and not only fail. */
   hangs(signal: AbortSignal): Promise<boolean>;
+  /** Opens a raw stream for a console, on a connection of its own. */
+  hijack(request: ProxyRequest, limits: OpenLimits): Promise<HijackAnswer>;
   /** Destroys every connection to the engine. */
   close(): Promise<void>;
 }
 
 export function createEngineTransport(options: EngineTransportOptions): EngineTransport {
   const { socketPath } = options;
+  const client = createSocketClient(options);
   const short = createPool(socketPath);
   // Endless streams never use the pool of short requests: a thousand log followers must not slow down its search
   // for a free connection.
   const endless = createPool(socketPath);
-  const fetch = (request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart> =>
-    fetchPart(short, request, requestHeaders(request.rawHeaders, toEngine), limits);
+  const toBodyless = client.dispatch;
+  const toShort = undiciDispatch(short);
+  const toEndless = undiciDispatch(endless);
+  const fetch = (request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart> => {
+    const dispatch = request.body === undefined ? toBodyless : toShort;
+    return fetchPart(dispatch, request, requestHeaders(request.rawHeaders, toEngine), limits);
+  };
   return {
     fetch,
+    open: (request, limits) =>
+      openStream(toEndless, request, requestHeaders(request.rawHeaders, toEngine), limits),
     hangs: createHangCheck({ fetch }),
     forward(request: ProxyRequest, req: IncomingMessage, res: ServerResponse, forward: ForwardOptions): void {
-      relay(forward.endless ? endless : short, request, req, res, {
+      const hasNone = forward.body === undefined && !hasBody(req);
+      relay(forward.endless ? toEndless : hasNone ? toBodyless : toShort, request, req, res, {
+        ...forward,
         headers: requestHeaders(request.rawHeaders, toEngine),
-        answerHeaders: forward.answerHeaders,
-        onUnreachable: forward.onUnreachable,
       });
     },
     splice(request: ProxyRequest, client: Duplex, head: Buffer, forward: ForwardOptions): void {
@@ -55,7 +77,9 @@ export function createEngineTransport(options: EngineTransportOptions): EngineTr
         onUnreachable: forward.onUnreachable,
       });
     },
+    hijack: (request, limits) => openHijack(() => dialEngine(socketPath), request, limits),
     async close(): Promise<void> {
+      client.close();
       await Promise.all([short.destroy(), endless.destroy()]);
     },
   };

@@ -33,6 +33,8 @@ export type Outcome =
 
 export interface NodeOutcome {
   readonly node: string;
+  /** Undefined for one that the view names as missing. */
+  readonly member?: Member;
   readonly outcome: Outcome;
 }
 
@@ -63,7 +65,7 @@ export async function fanOut(needs: FanOutNeeds, options: FanOutOptions): Promis
   const { view, signal } = options;
   const asked = view.members.map(async (member): Promise<NodeOutcome> => {
     const outcome = await (member.self ? askSelf(needs, options) : askOther(needs, options, member));
-    return { node: member.record.nodeName, outcome };
+    return { node: member.record.nodeName, member, outcome };
   });
   const outcomes = await Promise.all(asked);
   if (signal.aborted) throw new AgentError('cancelled', 'fan out: client left', { cause: signal.reason });

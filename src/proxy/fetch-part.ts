@@ -1,28 +1,21 @@
 // Fetches one whole answer into memory, for merges and lookups: bounded in bytes, in time to its first byte, and in
 // silence after that.
 
-import type { Dispatcher } from 'undici';
 import { AgentError } from '../errors.ts';
 import type { FetchedPart, FetchLimits, ProxyRequest } from './proxy.ts';
-import { type RawHandler, toDispatchHandler } from './raw-handler.ts';
+import type { RawDispatch, RawHandler, RawUpstream } from './raw-handler.ts';
 
 /** Rejects with `timeout`, `limit-exceeded`, the signal's reason, or the dispatcher's own error. */
 export function fetchPart(
-  dispatcher: Dispatcher,
+  dispatch: RawDispatch,
   request: ProxyRequest,
   headers: readonly string[],
   limits: FetchLimits,
 ): Promise<FetchedPart> {
   return new Promise((resolve, reject) => {
     const handler = new PartHandler(request, limits, resolve, reject);
-    try {
-      dispatcher.dispatch(
-        { method: request.method, path: request.path, headers: [...headers], body: null },
-        toDispatchHandler(handler),
-      );
-    } catch (error) {
-      handler.fail(error);
-    }
+    const { method, path, body = null } = request;
+    dispatch({ method, path, headers, body }, handler);
   });
 }
 
@@ -34,9 +27,9 @@ class PartHandler implements RawHandler {
   readonly #onSignal: () => void;
   readonly #chunks: Buffer[] = [];
   #timer: NodeJS.Timeout;
-  #abort: ((reason: Error) => void) | undefined;
+  #upstream: RawUpstream | undefined;
   #status = 0;
-  #rawHeaders: string[] = [];
+  #rawHeaders: readonly string[] = [];
   #bytes = 0;
   #settled = false;
 
@@ -59,22 +52,24 @@ class PartHandler implements RawHandler {
     if (limits.signal.aborted) this.#onSignal();
   }
 
-  onConnect(abort: (reason: Error) => void): void {
-    this.#abort = abort;
-    if (this.#settled) abort(new AgentError('cancelled', `${this.#what}: given up`));
+  onStart(upstream: RawUpstream): void {
+    this.#upstream = upstream;
+    if (this.#settled) upstream.abort(new AgentError('cancelled', `${this.#what}: given up`));
   }
 
-  onHeaders(status: number, rawHeaders: Buffer[]): boolean {
-    if (status < 200) return true;
+  onHeaders(status: number, rawHeaders: readonly string[]): void {
     this.#status = status;
-    this.#rawHeaders = rawHeaders.map((item) => item.toString('latin1'));
+    this.#rawHeaders = rawHeaders;
     const { idleMs } = this.#limits;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       () => this.fail(new AgentError('timeout', `${this.#what}: silent for ${idleMs} ms within its body`)),
       idleMs,
     );
-    return true;
+  }
+
+  onWhole(status: number, rawHeaders: readonly string[], _statusText: string, body: string): void {
+    if (this.#settle()) this.#resolve({ status, rawHeaders, body: Buffer.from(body, 'latin1') });
   }
 
   onData(chunk: Buffer): boolean {
@@ -105,7 +100,7 @@ class PartHandler implements RawHandler {
   fail(reason: unknown): void {
     if (!this.#settle()) return;
     this.#reject(reason);
-    this.#abort?.(
+    this.#upstream?.abort(
       reason instanceof Error ? reason : new AgentError('cancelled', this.#what, { cause: reason }),
     );
   }

@@ -31,6 +31,24 @@ describe('headers', () => {
     assert.deepEqual(requestHeaders(raw, toEngine), ['Accept', '*/*']);
   });
 
+  it('drops them in any spelling, and nothing that only resembles them', () => {
+    const dropped = ['TE', 'te', 'COOKIE', 'x-PORTAINERAGENT-x', 'FLOTILLA-X', 'Proxy-Connection'];
+    const kept = [
+      'T',
+      'Cookies',
+      'X-Portainer',
+      'Flotillas',
+      'X-Csrf-Token2',
+      'A'.repeat(31),
+      'B'.repeat(70),
+    ];
+    const flat = [...dropped, ...kept].flatMap((name) => [name, '1']);
+    assert.deepEqual(
+      requestHeaders(flat, toEngine),
+      kept.flatMap((name) => [name, '1']),
+    );
+  });
+
   it('keeps the signature for a peer that verifies it itself', () => {
     const raw = [
       'X-PortainerAgent-PublicKey',
@@ -63,14 +81,21 @@ describe('headers', () => {
   });
 
   it('puts the added headers first and drops hop-by-hop ones of the answer', () => {
-    const raw = ['Api-Version', '1.41', 'Connection', 'close', 'Transfer-Encoding', 'chunked'].map((text) =>
-      Buffer.from(text),
-    );
+    const raw = ['Api-Version', '1.41', 'Connection', 'close', 'Transfer-Encoding', 'chunked'];
     assert.deepEqual(answerHeaders(raw, ['Portainer-Agent', '2.23.0']), [
       'Portainer-Agent',
       '2.23.0',
       'Api-Version',
       '1.41',
     ]);
+  });
+
+  it("puts an added header in the place of the answer's own, however it is spelled", () => {
+    const raw = ['Api-Version', '1.41', 'api-version', '1.40', 'Ostype', 'linux'];
+    const added = ['API-Version', '1.39'];
+    for (let answers = 0; answers < 2; answers += 1) {
+      assert.deepEqual(answerHeaders(raw, added), ['API-Version', '1.39', 'Ostype', 'linux']);
+    }
+    assert.deepEqual(answerHeaders(raw, []).length, 6);
   });
 });

@@ -34,14 +34,15 @@ const signatureHeaders = new Set<string>([portainerHeaders.publicKey, portainerH
 export interface RequestHeaderRules {
   /** Keep the client's signature: for a peer that has to verify it itself, in a cluster without a secret. */
   readonly keepSignature: boolean;
-  /** Keep `Connection` and `Upgrade`: for a hijack. `Transfer-Encoding` stays too, because its bytes pass raw. */
+  /** Keep `Connection` and `Upgrade`: for a hijack. */
   readonly keepUpgrade: boolean;
 }
 
 export const toEngine: RequestHeaderRules = { keepSignature: false, keepUpgrade: false };
 export const toEngineUpgrade: RequestHeaderRules = { keepSignature: false, keepUpgrade: true };
 
-const upgradeHeaders = new Set(['connection', 'upgrade', 'transfer-encoding', 'expect']);
+const isEnded = nameTest([...hopByHop, ...endsHere]);
+const upgradeHeaders = new Set(['connection', 'upgrade', 'expect']);
 
 /** The request headers that travel on. */
 export function requestHeaders(raw: readonly string[], rules: RequestHeaderRules): string[] {
@@ -49,7 +50,7 @@ export function requestHeaders(raw: readonly string[], rules: RequestHeaderRules
   const kept: string[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] ?? '';
-    if (passes(name.toLowerCase(), nominated, rules)) kept.push(name, raw[i + 1] ?? '');
+    if (passes(name, nominated, rules)) kept.push(name, raw[i + 1] ?? '');
   }
   return kept;
 }
@@ -59,11 +60,20 @@ function passes(
   nominated: ReadonlySet<string> | undefined,
   rules: RequestHeaderRules,
 ): boolean {
-  if (rules.keepUpgrade && upgradeHeaders.has(name)) return true;
-  if (hopByHop.has(name) || endsHere.has(name)) return false;
-  if (name.startsWith(portainerPrefix)) return rules.keepSignature && signatureHeaders.has(name);
-  if (name.startsWith(flotillaHeaderPrefix)) return false;
-  return nominated === undefined || !nominated.has(name);
+  if (rules.keepUpgrade && upgradeHeaders.has(name.toLowerCase())) return true;
+  if (isEnded(name)) return false;
+  if (isPrefixed(name)) {
+    const lower = name.toLowerCase();
+    if (lower.startsWith(portainerPrefix)) return rules.keepSignature && signatureHeaders.has(lower);
+    if (lower.startsWith(flotillaHeaderPrefix)) return false;
+  }
+  return nominated === undefined || !nominated.has(name.toLowerCase());
+}
+
+/** Whether it may begin with a prefix of ours; most do not, and need no copy in lower case. */
+function isPrefixed(name: string): boolean {
+  const first = name.charCodeAt(0) | 0x20;
+  return first === portainerPrefix.charCodeAt(0) || first === flotillaHeaderPrefix.charCodeAt(0);
 }
 
 /** Names that `Connection` lists besides `close`, `keep-alive` and `upgrade`; undefined when there are none. */
@@ -82,12 +92,54 @@ function nominatedBy(raw: readonly string[]): ReadonlySet<string> | undefined {
   return nominated;
 }
 
-/** The answer headers that travel back, behind the ones given. Latin-1, as undici's raw headers are. */
-export function answerHeaders(raw: readonly Buffer[], added: readonly string[]): string[] {
+/** The answer headers that travel back, behind the ones given, which replace the upstream's of the same name. */
+export function answerHeaders(raw: readonly string[], added: readonly string[]): string[] {
+  const isDropped = droppedBeside(added);
   const kept = added.slice();
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i]?.toString('latin1') ?? '';
-    if (!hopByHop.has(name.toLowerCase())) kept.push(name, raw[i + 1]?.toString('latin1') ?? '');
+    const name = raw[i] ?? '';
+    if (!isDropped(name)) kept.push(name, raw[i + 1] ?? '');
   }
   return kept;
+}
+
+/** By the list itself: a listener has one for its whole life, so that an answer costs no more than without it. */
+const dropped = new WeakMap<readonly string[], NameTest>();
+
+/** What does not pass beside these added ones: those names themselves, and the hop-by-hop ones. */
+function droppedBeside(added: readonly string[]): NameTest {
+  let test = dropped.get(added);
+  if (test === undefined) {
+    test = nameTest([...hopByHop, ...namesOf(added)]);
+    dropped.set(added, test);
+  }
+  return test;
+}
+
+/** The names of a flat list, in lower case. */
+export function namesOf(flat: readonly string[]): Set<string> {
+  return new Set(flat.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase()));
+}
+
+type NameTest = (name: string) => boolean;
+
+/**
+ * Whether a name is one of these, in any spelling. Looks at the length first: for a fresh string, lower case and hash
+ * cost more than everything else that is done with a header, and few names have a length that matters.
+ */
+function nameTest(lowerCase: Iterable<string>): NameTest {
+  const names = new Set(lowerCase);
+  let lengths = 0;
+  for (const { length } of names) lengths |= lengthBit(length);
+  return (name) => (lengths & lengthBit(name.length)) !== 0 && names.has(name.toLowerCase());
+}
+
+function lengthBit(length: number): number {
+  return 1 << Math.min(length, 31);
+}
+
+/** The first value of a header, by its lower-case name, in a flat name, value list. */
+export function headerValue(flat: readonly string[], wanted: string): string | undefined {
+  const at = flat.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === wanted);
+  return at === -1 ? undefined : flat[at + 1];
 }

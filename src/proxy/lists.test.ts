@@ -126,7 +126,7 @@ describe('lists', () => {
 
   it('says when the engine of a member is gone', async () => {
     serveEngine = (req) => void req.socket.destroy();
-    const { status, body } = await lists.servePart('containers', list, never);
+    const { status, body } = await lists.servePart('containers', 'portainer', list, never);
     assert.deepEqual([status, body.length], [502, 0]);
     serveEngine = answering(() => '[]');
     peers[0]?.serve((_req, res) => res.writeHead(status).end(body));
@@ -134,11 +134,17 @@ describe('lists', () => {
   });
 
   it('serves the own part decorated to other agents, and passes the word of the engine', async () => {
-    const part = await lists.servePart('containers', list, never);
+    const part = await lists.servePart('containers', 'portainer', list, never);
     assert.equal(part.body.toString(), '[{"Id":"own","Portainer":{"Agent":{"NodeName":"self"}}}]');
     assert.deepEqual(part.headers, ['Content-Type', 'application/json']);
+    const [labelled, marked] = await Promise.all([
+      lists.servePart('containers', 'label', list, never),
+      lists.servePart('containers', 'portainer', list, never),
+    ]);
+    assert.equal(labelled.body.toString(), '[{"Id":"own","Labels":{"flotilla.node":"self"}}]');
+    assert.equal(marked.body.toString(), part.body.toString());
     serveEngine = (_req, res) => res.writeHead(400, { 'content-type': 'text/plain' }).end('bad filter');
-    const refused = await lists.servePart('containers', list, never);
+    const refused = await lists.servePart('containers', 'portainer', list, never);
     assert.deepEqual(
       { ...refused, body: refused.body.toString() },
       {
@@ -148,7 +154,7 @@ describe('lists', () => {
       },
     );
     serveEngine = answering(() => '[1]');
-    await assert.rejects(lists.servePart('containers', list, never), AgentError);
+    await assert.rejects(lists.servePart('containers', 'portainer', list, never), AgentError);
   });
 
   it('shares an answer between requests that wait, in one view, and with one signature where members verify it', async () => {

@@ -6,9 +6,12 @@ import { portainerHeaders } from '../wire.ts';
 import type { Breakers } from './breakers.ts';
 import type { ListKind } from './classify.ts';
 import { type FanOutOptions, fanOut, isEngineGone, maxPartBytes } from './fan-out.ts';
+import { headerValue } from './headers.ts';
 import { decoratePart, engineGoneStatus, jsonHeaders, mergeLists } from './merge.ts';
 import { missingHeaders } from './missing-header.ts';
-import type { FetchedPart, FetchLimits, ProxyRequest, Transport } from './proxy.ts';
+import type { FetchedPart, FetchLimits, ListForm, ProxyRequest, ServePart, Transport } from './proxy.ts';
+import { countsBytes } from './query.ts';
+import { createSerials } from './serials.ts';
 import { createSingleFlight, singleFlightDefaults } from './single-flight.ts';
 
 export interface ListsNeeds {
@@ -37,11 +40,20 @@ export interface ListAnswer {
   readonly body: Buffer;
 }
 
+export type OwnPart = (
+  kind: ListKind,
+  form: ListForm,
+  request: ProxyRequest,
+  limits: FetchLimits,
+) => Promise<FetchedPart>;
+
 export interface Lists {
   /** The list over all members of the view, Portainer's way: 200 with whatever could be had. */
   merge(kind: ListKind, request: ProxyRequest, view: ClusterView, signal: AbortSignal): Promise<ListAnswer>;
   /** This node's part: the engine's own answer, also a refusal, or that there is no engine. Rejects for other trouble. */
-  servePart(kind: ListKind, request: ProxyRequest, signal: AbortSignal): Promise<ListAnswer>;
+  readonly servePart: ServePart;
+  /** The same for a merge that is made here; `limits` end it, and identical ones share a call to the engine. */
+  readonly ownPart: OwnPart;
 }
 
 export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
@@ -50,13 +62,13 @@ export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
   const serialOf = createSerials<ClusterView>();
   const now = needs.now ?? Date.now;
 
-  const ownPart = (kind: ListKind, request: ProxyRequest, limits: FetchLimits): Promise<FetchedPart> => {
+  const ownPart: OwnPart = (kind, form, request, limits) => {
     const ask = async (signal: AbortSignal): Promise<FetchedPart> => {
       const part = await needs.engine.fetch(request, { ...limits, signal });
-      return decoratePart(kind, part, needs.nodeName());
+      return decoratePart(kind, form, part, needs.nodeName());
     };
     // The path is the whole request: no header changes what an engine lists.
-    return parts.run(request.path, ask, limits.signal);
+    return parts.run(`${form} ${request.path}`, ask, limits.signal);
   };
 
   const mergeNow = async (
@@ -67,7 +79,7 @@ export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
   ): Promise<ListAnswer> => {
     const outcomes = await fanOut(
       {
-        askEngine: (limits) => ownPart(kind, request, limits),
+        askEngine: (limits) => ownPart(kind, 'portainer', request, limits),
         askMember: (member, limits) => needs.askMember(member, request, limits),
         breakers: needs.breakers,
         now,
@@ -88,7 +100,8 @@ export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
       const key = `${serialOf(view)} ${options.passSignature ? signatureOf(request) : ''} ${request.path}`;
       return merges.run(key, (shared) => mergeNow(kind, plain, view, shared), signal);
     },
-    async servePart(kind, request, signal): Promise<ListAnswer> {
+    ownPart,
+    async servePart(kind, form, request, signal): Promise<ListAnswer> {
       const { deadlineMs } = deadlineOf(request.path, options);
       const limits: FetchLimits = {
         signal,
@@ -97,7 +110,7 @@ export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
         maxBytes: maxPartBytes,
       };
       try {
-        const { status, rawHeaders, body } = await ownPart(kind, withoutEncoding(request), limits);
+        const { status, rawHeaders, body } = await ownPart(kind, form, withoutEncoding(request), limits);
         return { status, headers: contentTypeOf(rawHeaders), body };
       } catch (error) {
         if (!isEngineGone(error)) throw error;
@@ -107,22 +120,8 @@ export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
   };
 }
 
-/** Numbers objects by identity, so that those who hold different views never share an answer. */
-function createSerials<T extends object>(): (of: T) => number {
-  const serials = new WeakMap<T, number>();
-  let last = 0;
-  return (of) => {
-    const serial = serials.get(of) ?? ++last;
-    serials.set(of, serial);
-    return serial;
-  };
-}
-
 function signatureOf({ rawHeaders }: ProxyRequest): string {
-  const at = rawHeaders.findIndex(
-    (name, index) => index % 2 === 0 && name.toLowerCase() === portainerHeaders.signature,
-  );
-  return at === -1 ? '' : (rawHeaders[at + 1] ?? '');
+  return headerValue(rawHeaders, portainerHeaders.signature) ?? '';
 }
 
 /** Parts are spliced as they come, so nobody may compress them. */
@@ -141,11 +140,8 @@ function contentTypeOf(rawHeaders: readonly string[]): readonly string[] {
   return at === -1 ? [] : rawHeaders.slice(at, at + 2);
 }
 
-/** `size=1` makes the engine walk the file systems of all containers. */
-const slowQuery = /[?&]size=(?:1|t)/i;
-
 function deadlineOf(path: string, options: ListsOptions): Pick<FanOutOptions, 'deadlineMs' | 'timeout'> {
-  return slowQuery.test(path)
+  return countsBytes(path)
     ? { deadlineMs: options.slowMemberTimeoutMs, timeout: 'tolerated' }
     : { deadlineMs: options.memberTimeoutMs, timeout: 'opens-breaker' };
 }

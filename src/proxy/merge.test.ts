@@ -61,8 +61,13 @@ describe('merge: mergeLists', () => {
   });
 
   it('joins volumes without warnings', () => {
-    const one = decoratePart('volumes', part('{"Volumes":[{"Name":"v"}],"Warnings":["w"]}\n'), 'a');
-    const none = decoratePart('volumes', part('{"Volumes":null,"Warnings":null}\n'), 'b');
+    const one = decoratePart(
+      'volumes',
+      'portainer',
+      part('{"Volumes":[{"Name":"v"}],"Warnings":["w"]}\n'),
+      'a',
+    );
+    const none = decoratePart('volumes', 'portainer', part('{"Volumes":null,"Warnings":null}\n'), 'b');
     const { body, missing } = mergeLists('volumes', [answered('a', one), answered('b', none)], nowMs);
     assert.deepEqual(JSON.parse(body.toString()), {
       Volumes: [{ Name: 'v', Portainer: { Agent: { NodeName: 'a' } } }],
@@ -73,18 +78,27 @@ describe('merge: mergeLists', () => {
 
 describe('merge: decoratePart', () => {
   it('names the node in each item, and drops headers that no longer describe the body', () => {
-    const decorated = decoratePart('containers', part('[{"Id":1}]'), 'node-1');
+    const decorated = decoratePart('containers', 'portainer', part('[{"Id":1}]'), 'node-1');
     assert.equal(decorated.body.toString(), '[{"Id":1,"Portainer":{"Agent":{"NodeName":"node-1"}}}]');
     assert.deepEqual(decorated.rawHeaders, ['Content-Type', 'application/json']);
   });
 
+  it('names it in a label where that is asked for, and keeps the warnings of volumes', () => {
+    const label = '"Labels":{"flotilla.node":"node-1"}';
+    const containers = decoratePart('containers', 'label', part('[{"Id":1}]\n'), 'node-1');
+    assert.equal(containers.body.toString(), `[{"Id":1,${label}}]\n`);
+    const given = part('{"Volumes":[{"Name":"v"}],"Warnings":["w"]}');
+    const volumes = decoratePart('volumes', 'label', given, 'node-1');
+    assert.equal(volumes.body.toString(), `{"Volumes":[{"Name":"v",${label}}],"Warnings":["w"]}`);
+  });
+
   it('passes an error of the engine untouched', () => {
     for (const given of [part('{"message":"no"}', 400), part('404 page not found', 404, 'text/plain')]) {
-      assert.equal(decoratePart('containers', given, 'node-1'), given);
+      assert.equal(decoratePart('containers', 'portainer', given, 'node-1'), given);
     }
   });
 
   it('refuses a broken list before it can break the merged one', () => {
-    assert.throws(() => decoratePart('containers', part('[{"Id":1}'), 'node-1'), AgentError);
+    assert.throws(() => decoratePart('containers', 'portainer', part('[{"Id":1}'), 'node-1'), AgentError);
   });
 });

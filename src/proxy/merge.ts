@@ -4,7 +4,8 @@
 import type { ListKind } from './classify.ts';
 import type { NodeOutcome } from './fan-out.ts';
 import type { MissingNode } from './missing-header.ts';
-import type { FetchedPart } from './proxy.ts';
+import type { FetchedPart, ListForm } from './proxy.ts';
+import { labelList, labelVolumes } from './splice-label.ts';
 import {
   decorateList,
   decorateVolumes,
@@ -45,11 +46,26 @@ export function mergeLists(kind: ListKind, outcomes: readonly NodeOutcome[], now
  * The engine's list with each item naming the node. Any other answer passes untouched: it is the engine's word on the
  * request. Throws `protocol-violation` on a broken list, before it can break a merged one.
  */
-export function decoratePart(kind: ListKind, part: FetchedPart, nodeName: string): FetchedPart {
+export function decoratePart(
+  kind: ListKind,
+  form: ListForm,
+  part: FetchedPart,
+  nodeName: string,
+): FetchedPart {
   if (part.status !== 200 || !isJson(part.rawHeaders)) return part;
-  const member = portainerMember(nodeName);
-  const body = kind === 'volumes' ? decorateVolumes(part.body, member) : decorateList(part.body, member);
+  const body =
+    form === 'label'
+      ? labelled(kind, part.body, nodeName)
+      : marked(kind, part.body, portainerMember(nodeName));
   return { status: 200, rawHeaders: jsonHeaders, body };
+}
+
+function labelled(kind: ListKind, body: Buffer, nodeName: string): Buffer {
+  return kind === 'volumes' ? labelVolumes(body, nodeName) : labelList(body, nodeName);
+}
+
+function marked(kind: ListKind, body: Buffer, member: Buffer): Buffer {
+  return kind === 'volumes' ? decorateVolumes(body, member) : decorateList(body, member);
 }
 
 export const jsonHeaders: readonly string[] = ['Content-Type', 'application/json'];
@@ -59,7 +75,7 @@ function isPart(kind: ListKind, part: FetchedPart): boolean {
   return kind === 'volumes' ? isVolumes(part.body) : isList(part.body);
 }
 
-function isJson(rawHeaders: readonly string[]): boolean {
+export function isJson(rawHeaders: readonly string[]): boolean {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.toLowerCase() === 'content-type')
       return /^application\/json\b/i.test(rawHeaders[i + 1] ?? '');

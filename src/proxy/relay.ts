@@ -1,42 +1,42 @@
-// Streams one ordinary exchange between a Node server response and an undici dispatcher, both ways, with backpressure.
-// Hot path. Headers leave before the first body byte; a client that leaves aborts the upstream; nothing is buffered.
+// Streams one ordinary exchange between a Node server response and an upstream, both ways, with backpressure. Hot path.
+// Headers leave before the first body byte; a client that leaves aborts the upstream; nothing is buffered.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
-import type { Dispatcher } from 'undici';
 import { AgentError } from '../errors.ts';
 import { answerHeaders } from './headers.ts';
 import { collectWhileStreaming } from './piece-garbage.ts';
-import type { ProxyRequest } from './proxy.ts';
-import { type RawHandler, toDispatchHandler } from './raw-handler.ts';
+import type { ForwardOptions, ProxyRequest } from './proxy.ts';
+import type { RawDispatch, RawHandler, RawUpstream } from './raw-handler.ts';
 
-export interface RelayOptions {
+/** `onUnreachable` and `onDeclined` must answer the client, and are not called once it has left. */
+export interface RelayOptions extends Omit<ForwardOptions, 'endless'> {
   /** Request headers as they go upstream. */
   readonly headers: readonly string[];
-  /** Flat list added to the answer. */
-  readonly answerHeaders: readonly string[];
-  /** Called instead of an answer when nothing of one has arrived; must answer the client. Not called if it left. */
-  readonly onUnreachable: (error: unknown) => void;
 }
+
+/** An answer that was declined is an error of some hundred bytes; a longer one ends its connection. */
+const maxDeclinedBytes = 64 * 1024;
 
 /** Dispatches the request and relays the answer. Returns at once; the exchange ends by itself. */
 export function relay(
-  dispatcher: Dispatcher,
+  dispatch: RawDispatch,
   request: ProxyRequest,
   req: IncomingMessage,
   res: ServerResponse,
   options: RelayOptions,
 ): void {
   const handler = new RelayHandler(res, options);
-  const body = hasBody(req) ? uploadOf(req) : null;
-  try {
-    dispatcher.dispatch(
-      { method: request.method, path: request.path, headers: [...options.headers], body },
-      toDispatchHandler(handler),
-    );
-  } catch (error) {
-    handler.onError(error instanceof Error ? error : new Error(String(error)));
-  }
+  const { method, path } = request;
+  const body = options.body ?? (hasBody(req) ? uploadOf(req) : null);
+  // Of a body that was read the length is known better here: the client may have sent it chunked.
+  const headers = options.body === undefined ? options.headers : withoutLength(options.headers);
+  dispatch({ method, path, headers, body }, handler);
+}
+
+function withoutLength(headers: readonly string[]): string[] {
+  const isLength = (at: number): boolean => headers[at]?.toLowerCase() === 'content-length';
+  return headers.filter((_, index) => !isLength(index - (index % 2)));
 }
 
 export function hasBody(req: IncomingMessage): boolean {
@@ -67,43 +67,79 @@ const plainText = /^[\x20-\x7e]*$/;
 class RelayHandler implements RawHandler {
   readonly #res: ServerResponse;
   readonly #options: RelayOptions;
-  #abort: ((reason: Error) => void) | undefined;
+  #upstream: RawUpstream | undefined;
   #flushed = false;
+  /** Bytes of an answer that was declined; undefined while none was. */
+  #declinedBytes: number | undefined;
 
   constructor(res: ServerResponse, options: RelayOptions) {
     this.#res = res;
     this.#options = options;
-    res.once('close', () => {
-      if (!res.writableFinished) this.#abort?.(new AgentError('cancelled', 'relay answer: client left'));
+    res.on('close', () => {
+      if (!res.writableFinished || this.#declinedBytes !== undefined) this.#leave();
     });
   }
 
-  onConnect(abort: (reason: Error) => void): void {
-    this.#abort = abort;
-    if (this.#res.destroyed) abort(new AgentError('cancelled', 'relay answer: client left'));
+  #leave(): void {
+    this.#upstream?.abort(new AgentError('cancelled', 'relay answer: client left'));
   }
 
-  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void, statusText: string): boolean {
-    if (status < 200) return true;
-    const res = this.#res;
-    res.on('drain', resume);
-    // Node throws on a reason phrase that is not plain text, and the client would wait for ever; nothing reads it.
-    const reason = plainText.test(statusText) ? statusText : '';
-    res.writeHead(status, reason, answerHeaders(rawHeaders, this.#options.answerHeaders));
+  onStart(upstream: RawUpstream): void {
+    this.#upstream = upstream;
+    if (this.#res.destroyed) this.#leave();
+  }
+
+  onHeaders(status: number, rawHeaders: readonly string[], statusText: string): void {
+    if (this.#declines(status)) return;
+    this.#writeHead(status, rawHeaders, statusText);
+    this.#res.on('drain', () => this.#upstream?.resume());
     // A short answer's body arrives in this same tick and shares one write with the headers; when it does not,
     // the headers must leave alone: `wait` and `logs` send a body only much later (engine-api.md 1.11).
     process.nextTick(flushHeaders, this);
+  }
+
+  /** Head and body leave as one string, in one record. */
+  onWhole(status: number, rawHeaders: readonly string[], statusText: string, body: string): void {
+    this.#upstream = undefined;
+    if (this.#declines(status)) return;
+    this.#flushed = true;
+    this.#writeHead(status, rawHeaders, statusText);
+    this.#res.end(body, 'latin1');
+  }
+
+  #declines(status: number): boolean {
+    const { decline } = this.#options;
+    if (decline?.status !== status) return false;
+    this.#declinedBytes = 0;
+    if (!this.#res.destroyed) decline.onDeclined();
     return true;
   }
 
+  #writeHead(status: number, rawHeaders: readonly string[], statusText: string): void {
+    // Node throws on a reason phrase that is not plain text, and the client would wait for ever; nothing reads it.
+    const reason = plainText.test(statusText) ? statusText : '';
+    this.#res.writeHead(status, reason, answerHeaders(rawHeaders, this.#options.answerHeaders));
+  }
+
   onData(chunk: Buffer): boolean {
+    if (this.#declinedBytes !== undefined) return this.#drop(this.#declinedBytes + chunk.length);
     this.#flushed = true;
     return this.#res.write(chunk);
   }
 
-  onComplete(rawTrailers: Buffer[] | null): void {
+  /** Read to its end, so that the connection serves again. */
+  #drop(bytes: number): boolean {
+    this.#declinedBytes = bytes;
+    if (bytes > maxDeclinedBytes)
+      this.#upstream?.abort(new AgentError('limit-exceeded', 'drop answer: too long'));
+    return true;
+  }
+
+  onComplete(rawTrailers: readonly string[]): void {
+    this.#upstream = undefined;
+    if (this.#declinedBytes !== undefined) return;
     this.#flushed = true;
-    if (rawTrailers !== null && rawTrailers.length > 0) addTrailers(this.#res, rawTrailers);
+    if (rawTrailers.length > 0) addTrailers(this.#res, rawTrailers);
     this.#res.end();
   }
 
@@ -116,7 +152,8 @@ class RelayHandler implements RawHandler {
 
   onError(error: Error): void {
     const res = this.#res;
-    if (res.destroyed) return;
+    this.#upstream = undefined;
+    if (res.destroyed || this.#declinedBytes !== undefined) return;
     // Half an answer must not look like a whole one.
     if (res.headersSent) res.destroy(error);
     else this.#options.onUnreachable(error);
@@ -127,10 +164,10 @@ function flushHeaders(handler: RelayHandler): void {
   handler.flush();
 }
 
-function addTrailers(res: ServerResponse, raw: readonly Buffer[]): void {
+function addTrailers(res: ServerResponse, raw: readonly string[]): void {
   const trailers: [string, string][] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    trailers.push([raw[i]?.toString('latin1') ?? '', raw[i + 1]?.toString('latin1') ?? '']);
+    trailers.push([raw[i] ?? '', raw[i + 1] ?? '']);
   }
   res.addTrailers(trailers);
 }

@@ -52,6 +52,14 @@ describe('response head', () => {
       assert.throws(() => parse(text), { code: 'protocol-violation' }));
   }
 
+  it("puts an added header in the place of the answer's own", () => {
+    const head = parse('HTTP/1.1 200 OK\r\napi-version: 1.41\r\nA: b\r\n\r\n');
+    assert.equal(
+      head && writeResponseHead(head, ['Api-Version', '1.39'], false),
+      'HTTP/1.1 200 OK\r\nApi-Version: 1.39\r\nA: b\r\n\r\n',
+    );
+  });
+
   it('says that the connection ends where it does', () => {
     const head = parse('HTTP/1.1 404 Not Found\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n');
     assert.equal(

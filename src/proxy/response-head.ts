@@ -2,6 +2,7 @@
 // bytes behind the head belong to nobody's parser.
 
 import { AgentError } from '../errors.ts';
+import { headerValue, namesOf } from './headers.ts';
 
 /** Go's own client limit for response headers is larger; a Docker answer to a hijack has some 300 bytes. */
 export const maxResponseHeadBytes: number = 64 * 1024;
@@ -45,28 +46,25 @@ export type BodyEnd =
 /** How the exchange goes on behind this head. */
 export function bodyEndOf(head: ResponseHead): BodyEnd {
   if (head.status === 101) return { kind: 'hijacked' };
-  const length = headerOf(head, 'content-length');
+  const length = headerValue(head.rawHeaders, 'content-length');
   if (length !== undefined && /^\d{1,15}$/.test(length)) return { kind: 'length', bytes: Number(length) };
   if (head.status === 204 || head.status === 304) return { kind: 'length', bytes: 0 };
-  if (headerOf(head, 'transfer-encoding') !== undefined) return { kind: 'close' };
+  if (headerValue(head.rawHeaders, 'transfer-encoding') !== undefined) return { kind: 'close' };
   return head.status === 200 ? { kind: 'hijacked' } : { kind: 'close' };
 }
 
-function headerOf(head: ResponseHead, name: string): string | undefined {
-  for (let i = 0; i + 1 < head.rawHeaders.length; i += 2) {
-    if (head.rawHeaders[i]?.toLowerCase() === name) return head.rawHeaders[i + 1];
-  }
-  return undefined;
-}
-
-/** The head as bytes for the client: the same line and headers, with `added` first and `Connection` replaced if asked. */
+/**
+ * The head as bytes for the client: the same line and headers, with `added` first and in the place of headers of the
+ * same name, and `Connection` replaced if asked.
+ */
 export function writeResponseHead(head: ResponseHead, added: readonly string[], close: boolean): string {
   const lines = [head.statusLine];
+  const dropped = namesOf(added);
+  if (close) dropped.add('connection');
   for (let i = 0; i + 1 < added.length; i += 2) lines.push(`${added[i]}: ${added[i + 1]}`);
   for (let i = 0; i + 1 < head.rawHeaders.length; i += 2) {
     const name = head.rawHeaders[i] ?? '';
-    if (close && name.toLowerCase() === 'connection') continue;
-    lines.push(`${name}: ${head.rawHeaders[i + 1]}`);
+    if (!dropped.has(name.toLowerCase())) lines.push(`${name}: ${head.rawHeaders[i + 1]}`);
   }
   if (close) lines.push('Connection: close');
   return `${lines.join('\r\n')}\r\n\r\n`;

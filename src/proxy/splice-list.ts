@@ -1,10 +1,7 @@
 // Works on JSON lists as bytes: names the node in each item, and joins the lists of several nodes into one.
 // Pure. Values are never parsed, so numbers, escapes and order stay exactly as the engine wrote them.
 
-import { AgentError } from '../errors.ts';
-
-/** Go's own decoder stops at 10,000; Docker's answers nest some ten deep. */
-export const maxNesting = 1_000;
+import { comma, isKey, isSpace, skipSpace, violation, walkList, walkMembers } from './json-scan.ts';
 
 /**
  * The member that Portainer reads a node's name from (agent-api.md 8.4). It is written behind the object's own
@@ -72,22 +69,12 @@ interface ItemEnd {
   readonly empty: boolean;
 }
 
-/** Walks a list of objects that opens at `start`. Checks what an insertion relies on: strings, nesting and commas. */
 function scanList(body: Buffer, start: number): ScannedList {
-  if (body[start] !== bracketOpen) throw violation('not a list', start);
   const ends: ItemEnd[] = [];
-  let at = skipSpace(body, start + 1);
-  if (body[at] === bracketClose) return { ends, end: at + 1 };
-  for (;;) {
-    if (body[at] !== braceOpen) throw violation('an item that is no object', at);
-    const behind = skipValue(body, at);
-    const brace = behind - 1;
-    ends.push({ brace, empty: skipSpace(body, at + 1) === brace });
-    at = skipSpace(body, behind);
-    if (body[at] === bracketClose) return { ends, end: at + 1 };
-    if (body[at] !== comma) throw violation('no comma between items', at);
-    at = skipSpace(body, at + 1);
-  }
+  const end = walkList(body, start, (from, behind) => {
+    ends.push({ brace: behind - 1, empty: skipSpace(body, from + 1) === behind - 1 });
+  });
+  return { ends, end };
 }
 
 function insertMembers(body: Buffer, start: number, list: ScannedList, member: Buffer): Buffer {
@@ -105,78 +92,17 @@ function insertMembers(body: Buffer, start: number, list: ScannedList, member: B
 }
 
 /** Index of the list that is the value of `Volumes`; undefined when that is null or absent, which is an empty list. */
-function findVolumes(body: Buffer): number | undefined {
-  let at = skipSpace(body, 0);
-  if (body[at] !== braceOpen) throw violation('not an object', at);
+export function findVolumes(body: Buffer): number | undefined {
   let found: number | undefined;
-  at = skipSpace(body, at + 1);
-  while (body[at] !== braceClose) {
-    const keyEnd = skipString(body, at);
-    const key = body.toString('latin1', at, keyEnd);
-    at = skipSpace(body, keyEnd);
-    if (body[at] !== colon) throw violation('no colon behind a key', at);
-    const value = skipSpace(body, at + 1);
-    if (key === '"Volumes"') found = body.toString('latin1', value, value + 4) === 'null' ? undefined : value;
-    at = skipSpace(body, skipValue(body, value));
-    if (body[at] === comma) at = skipSpace(body, at + 1);
-    else if (body[at] !== braceClose) throw violation('no comma between members', at);
-  }
-  if (skipSpace(body, at + 1) !== body.length) throw violation('bytes behind the object', at + 1);
+  const end = walkMembers(body, skipSpace(body, 0), (keyStart, keyEnd, value) => {
+    if (isKey(body, keyStart, keyEnd, volumesKey)) found = isNull(body, value) ? undefined : value;
+  });
+  if (skipSpace(body, end) !== body.length) throw violation('bytes behind the object', end);
   return found;
 }
 
-/** Index behind the value that begins at `start`. */
-function skipValue(body: Buffer, start: number): number {
-  const first = body[start];
-  if (first === quote) return skipString(body, start);
-  if (first === braceOpen || first === bracketOpen) return skipNested(body, start);
-  let at = start;
-  while (at < body.length && !endsScalar(body[at] ?? 0)) at += 1;
-  if (at === start) throw violation('no value', start);
-  return at;
-}
-
-/** The hot loop: one table look-up for each byte outside of strings, a search for the quote inside them. */
-function skipNested(body: Buffer, start: number): number {
-  const open: number[] = [];
-  const length = body.length;
-  for (let at = start; at < length; at += 1) {
-    const byte = body[at] as number; // within bounds, by the loop
-    if (structural[byte] === 0) continue;
-    if (byte === quote) at = skipString(body, at) - 1;
-    // In ASCII both closing characters lie two behind their opening ones.
-    else if (byte === braceOpen || byte === bracketOpen) open.push(byte + 2);
-    else if (open.pop() !== byte) throw violation('mismatched bracket', at);
-    if (open.length === 0) return at + 1;
-    if (open.length > maxNesting) throw violation(`nested deeper than ${maxNesting}`, at);
-  }
-  throw violation('ends in the middle', length);
-}
-
-/** Index behind the closing quote of the string that begins at `start`. */
-function skipString(body: Buffer, start: number): number {
-  if (body[start] !== quote) throw violation('no string', start);
-  const length = body.length;
-  for (let at = start + 1; at < length; at += 1) {
-    const byte = body[at];
-    if (byte === quote) return at + 1;
-    if (byte === backslash) at += 1;
-  }
-  throw violation('ends in a string', length);
-}
-
-function skipSpace(body: Buffer, start: number): number {
-  let at = start;
-  while (isSpace(body[at])) at += 1;
-  return at;
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
-}
-
-function endsScalar(byte: number): boolean {
-  return byte === comma || byte === braceClose || byte === bracketClose || isSpace(byte);
+function isNull(body: Buffer, value: number): boolean {
+  return body.toString('latin1', value, value + 4) === 'null';
 }
 
 /** What lies between the given ends, without white space at its own ends; empty for an empty list. */
@@ -216,23 +142,7 @@ function join(open: Buffer, parts: readonly Buffer[], close: Buffer): Buffer {
   return Buffer.concat(pieces);
 }
 
-function violation(reason: string, at: number): AgentError {
-  return new AgentError('protocol-violation', `splice list: ${reason} at byte ${at}`);
-}
-
-const quote = 0x22;
-const comma = 0x2c;
-const colon = 0x3a;
-const backslash = 0x5c;
-const bracketOpen = 0x5b;
-const bracketClose = 0x5d;
-const braceOpen = 0x7b;
-const braceClose = 0x7d;
-
-/** 1 for the bytes that mean something outside of a string. */
-const structural = new Uint8Array(256);
-for (const byte of [quote, bracketOpen, bracketClose, braceOpen, braceClose]) structural[byte] = 1;
-
+const volumesKey = Buffer.from('"Volumes"');
 const listOpen = Buffer.from('[');
 const listClose = Buffer.from(']');
 const commaBytes = Buffer.from(',');

@@ -98,6 +98,35 @@ describe('splice', () => {
     assert.ok(!received.text.includes('GET /secret'), received.text);
   });
 
+  it('sends a body that came with its head in one piece with it, and the rest behind the hijack', async () => {
+    const pieces: string[] = [];
+    const head = Buffer.from('{"Tty":true}typed');
+    const dial = dialTo(
+      await serve((socket) => {
+        socket.on('data', (bytes) => {
+          pieces.push(bytes.toString('latin1'));
+          if (pieces.length === 1) socket.write(hijacked);
+          else socket.end();
+        });
+      }),
+    );
+    const front = await serve((client) => {
+      const request = {
+        method: 'POST',
+        path: '/containers/x/attach',
+        rawHeaders: ['Host', 'd\u00f6cker', 'Content-Length', '12'],
+      };
+      const options = { dial, rules: toEngineUpgrade, answerHeaders: [], onUnreachable: () => client.end() };
+      void splice(request, client, head, options);
+    });
+    const client = (await dialTo(front)()) as net.Socket;
+    closing.push(() => client.destroy());
+    for await (const _ of client);
+    assert.equal(pieces.length, 2);
+    assert.match(pieces[0] ?? '', /^POST [\s\S]*d\u00f6cker[\s\S]*\r\n\r\n\{"Tty":true\}$/);
+    assert.equal(pieces[1], 'typed');
+  });
+
   it('hands early bytes to an upstream that hijacks, as its stdin', async () => {
     const received = { text: '' };
     const upstream = answering(hijacked, received);

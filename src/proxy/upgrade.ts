@@ -32,8 +32,12 @@ export async function splice(
     upstream = await options.dial();
     if (client.destroyed) throw new AgentError('cancelled', 'splice: client left');
     bindLives(client, upstream);
-    upstream.write(requestHead(request, options.rules));
-    const early = passBody(client, upstream, head, contentLength(request));
+    const length = contentLength(request);
+    const body = head.subarray(0, length);
+    // In one piece, as the client sent it: an engine drops the body of an attach that came with its head, and takes one
+    // that comes later for stdin.
+    upstream.write(Buffer.concat([requestHead(request, options.rules), body]));
+    const early = passBody(client, upstream, head.subarray(body.length), length - body.length);
     const answer = await readAnswer(upstream, (interim) => client.write(interim));
     passAnswer(client, upstream, answer, options.answerHeaders, early);
     endWith(client, upstream);
@@ -60,11 +64,11 @@ function endWith(client: Duplex, upstream: Duplex): void {
   else upstream.once('close', end);
 }
 
-function requestHead(request: ProxyRequest, rules: RequestHeaderRules): string {
+function requestHead(request: ProxyRequest, rules: RequestHeaderRules): Buffer {
   const headers = requestHeaders(request.rawHeaders, rules);
   let text = `${request.method} ${request.path} HTTP/1.1\r\n`;
   for (let i = 0; i + 1 < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  return `${text}\r\n`;
+  return Buffer.from(`${text}\r\n`, 'latin1');
 }
 
 function contentLength({ rawHeaders }: ProxyRequest): number {
@@ -102,14 +106,14 @@ function passBody(client: Duplex, upstream: Duplex, head: Buffer, length: number
   };
 }
 
-interface Answer {
+export interface HijackHead {
   readonly head: ResponseHead;
   /** Bytes that came behind the head. */
   readonly rest: Buffer;
 }
 
 /** The first head that is no interim answer; interim ones (`100 Continue`) are for the client and returned as bytes. */
-function readAnswer(upstream: Duplex, onInterim: (bytes: Buffer) => void): Promise<Answer> {
+export function readAnswer(upstream: Duplex, onInterim: (bytes: Buffer) => void): Promise<HijackHead> {
   return new Promise((resolve, reject) => {
     let bytes: Buffer = Buffer.alloc(0);
     const done = (settle: () => void): void => {
@@ -144,7 +148,7 @@ function readAnswer(upstream: Duplex, onInterim: (bytes: Buffer) => void): Promi
 function passAnswer(
   client: Duplex,
   upstream: Duplex,
-  answer: Answer,
+  answer: HijackHead,
   added: readonly string[],
   takeEarly: TakeEarly,
 ): void {

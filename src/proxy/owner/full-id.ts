@@ -1,8 +1,9 @@
-// Finds the member that has a container or exec of a given full id: here first, then everyone at once.
-// Full ids are random and never move, so what was found stays true for as long as the member is there.
+// Finds the member that has a container or exec of a given full id, for the compat listener: here first, then everyone
+// at once. Full ids are random and never move, so what was found stays true for as long as the member is there.
 
-import type { ClusterView, Member } from '../cluster/cluster.ts';
-import type { FetchLimits, PeerTransport, ProxyRequest, Transport } from './proxy.ts';
+import type { ClusterView, Member } from '../../cluster/cluster.ts';
+import type { FetchLimits, PeerTransport, ProxyRequest, Transport } from '../proxy.ts';
+import { createKnownOwners } from './known-owners.ts';
 
 export interface OwnerNeeds {
   readonly view: () => ClusterView;
@@ -10,8 +11,6 @@ export interface OwnerNeeds {
   readonly peer: PeerTransport;
 }
 
-/** Ids remembered; each takes some 150 bytes. */
-export const maxKnownOwners: number = 16_384;
 /** An inspect answer is some 10 KiB; one with thousands of mounts and labels stays below this. */
 const maxInspectBytes = 4 * 1024 * 1024;
 
@@ -24,24 +23,18 @@ export type FindOwner = (
 
 /** Answers with the self member where nobody has it: the local engine's 404 is then the answer. */
 export function createFindOwner(needs: OwnerNeeds, options: { readonly memberTimeoutMs: number }): FindOwner {
-  // id → engine id of its owner
-  const known = new Map<string, string>();
+  const known = createKnownOwners();
 
   const remember = (id: string, member: Member): Member => {
-    known.set(id, member.record.engineId);
-    if (known.size > maxKnownOwners) {
-      const [oldest] = known.keys();
-      if (oldest !== undefined) known.delete(oldest);
-    }
+    known.remember(id, member);
     return member;
   };
 
   return async (resource, id, peerHeaders, signal) => {
-    const { self, members } = needs.view();
+    const view = needs.view();
+    const { self, members } = view;
     if (members.length === 1) return self;
-    const engineId = known.get(id);
-    const owner =
-      engineId === undefined ? undefined : members.find((member) => member.record.engineId === engineId);
+    const owner = known.find(id, view);
     if (owner !== undefined) return owner;
 
     const limits: FetchLimits = {

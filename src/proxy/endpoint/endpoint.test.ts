@@ -1,0 +1,376 @@
+// Where a request on the cluster socket goes, as a table: by route, target, label, version, and who is there.
+
+import assert from 'node:assert/strict';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { eventually } from '../../../test/support/eventually.ts';
+import { memberOf } from '../../../test/support/fake-peer.ts';
+import type { ClusterView, Member, MissingMember } from '../../cluster/cluster.ts';
+import { dockerError } from '../../exchange.ts';
+import type { Found } from '../owner/rank.ts';
+import type { ForwardOptions, ProxyRequest, Transport } from '../proxy.ts';
+import type { Handler } from './call.ts';
+import { createCommonHeaders } from './common-headers.ts';
+import { createEndpoint, type EndpointNeeds } from './endpoint.ts';
+import { createRouted } from './routed.ts';
+
+const self = memberOf({ nodeName: 'a', role: 'worker' }, true);
+const manager = memberOf({ nodeName: 'm', role: 'manager', leader: true });
+const other = memberOf({ nodeName: 'b', role: 'worker', apiVersion: '1.40' });
+const plain = memberOf({ nodeName: 'a', role: undefined }, true);
+const noSwarm: ClusterView = {
+  state: 'joined',
+  self: plain,
+  members: [plain, memberOf({ nodeName: 'b', role: undefined })],
+  missing: [],
+};
+const gone: MissingMember = { nodeName: 'dead', engineId: 'dead-engine', reason: 'dead', sinceMs: 0 };
+const viewOf = (members: readonly Member[], missing: readonly MissingMember[] = []): ClusterView => ({
+  state: 'joined',
+  self,
+  members: [self, ...members],
+  missing,
+});
+const three = viewOf([manager, other]);
+const joining: ClusterView = { ...viewOf([]), state: 'joining' };
+const id = 'c'.repeat(64);
+
+interface Asked {
+  readonly method?: string;
+  readonly url: string;
+  readonly headers?: IncomingMessage['headers'];
+  readonly body?: string;
+  readonly view?: ClusterView;
+  readonly found?: Found;
+  readonly membersObey?: boolean;
+  readonly mayGrow?: boolean;
+  readonly strict?: boolean;
+}
+
+/** The place that a request went to with its path, or the answer of ours. */
+async function run(asked: Asked): Promise<string> {
+  const {
+    method = 'GET',
+    url,
+    headers = {},
+    body = '',
+    view = three,
+    membersObey = true,
+    mayGrow = true,
+    strict = false,
+  } = asked;
+  let went: string | undefined;
+  const place = (name: string): Transport => {
+    const carry = (
+      request: ProxyRequest,
+      { body: sent, answerHeaders = [] }: Partial<ForwardOptions>,
+    ): void => {
+      const said = answerHeaders.includes('*;reason=joining') ? ', joining' : '';
+      went = `${name} ${request.path}${sent === undefined ? '' : ` ${sent}`}${said}`;
+    };
+    const unused = (): never => assert.fail('nothing is fetched here');
+    return {
+      forward: (request, _req, _res, options) => carry(request, options),
+      splice: (request, _client, _head, options) => carry(request, options),
+      fetch: unused,
+      open: unused,
+    };
+  };
+  const merged =
+    (name: string): Handler =>
+    () =>
+      Promise.resolve({ status: 200, headers: [], body: `merged ${name}` });
+  const names = ['containers', 'images', 'volumes', 'networks', 'df', 'info', 'version', 'ping'] as const;
+  const prunes = ['containers', 'images', 'volumes', 'networks', 'build'] as const;
+  const req = new IncomingMessage(new Socket());
+  Object.assign(req, { method, url, headers });
+  if (body !== '') req.headers['content-length'] = String(body.length);
+  req.push(body);
+  req.push(null);
+  const res = new ServerResponse(req);
+  const needs: EndpointNeeds = {
+    view: () => view,
+    engine: place('here'),
+    peer: ({ record }) => place(record.nodeName),
+    fail: (_exchange, error) => {
+      went = `failed ${error.code}`;
+    },
+    observe: () => undefined,
+    headers: createCommonHeaders({ facts: () => ({ engineVersion: '20.10', osType: 'linux' }) }),
+    merges: Object.fromEntries(names.map((name) => [name, merged(name)])) as EndpointNeeds['merges'],
+    prune: Object.fromEntries(
+      prunes.map((name) => [name, merged(`prune ${name}`)]),
+    ) as EndpointNeeds['prune'],
+    events: () => {
+      went = 'merged events';
+      return Promise.resolve();
+    },
+    routed: createRouted({
+      lookup: {
+        find: () => Promise.resolve(asked.found ?? { kind: 'none', asked: 3, unasked: [] }),
+        forget: () => undefined,
+        remember: () => undefined,
+      },
+      inspectNetwork: () => Promise.resolve({ status: 200, headers: [], body: 'merged network' }),
+      holderOfImages: () => Promise.resolve({ kind: 'route', member: other }),
+      createNamesake: (_call, member, _body, nodes) =>
+        Promise.resolve({
+          status: 201,
+          headers: [],
+          body: `on ${member.record.nodeName}, as on ${nodes.join()}`,
+        }),
+      now: () => 0,
+    }),
+  };
+  const mark = url.indexOf('?');
+  const [whole, query] = mark === -1 ? [url, ''] : [url.slice(0, mark), url.slice(mark)];
+  const version = /^\/(v\d\.\d+)\//.exec(whole)?.[1];
+  const path = version === undefined ? whole : whole.slice(version.length + 1);
+  let ended = '';
+  res.end = ((chunk?: unknown) => {
+    ended = String(chunk ?? '');
+    went ??= `${res.statusCode} ${ended.trim()}`;
+    return res;
+  }) as typeof res.end;
+  createEndpoint(needs, { membersObey, mayGrow: () => mayGrow }).serve({
+    exchange: { kind: 'request', req, res },
+    target: { path, rawPath: path, query, version },
+    strict,
+  });
+  return eventually(() => {
+    assert.ok(went !== undefined, 'the request went nowhere');
+    return went;
+  });
+}
+
+const unheard = { node: 'b', reason: 'timeout', sinceMs: 0 } as const;
+/** As an engine answers to an inspect. */
+const nowhere: Found = {
+  kind: 'none',
+  asked: 3,
+  unasked: [],
+  answer: { status: 404, rawHeaders: [], body: Buffer.from('said') },
+};
+
+function foundOn(member: Member, by: 'id' | 'name' | 'prefix' | 'node', more: object = {}): Found {
+  const holder = { member, id, name: 'web' };
+  const inspect = { status: 200, rawHeaders: [], body: Buffer.from('{}') };
+  return {
+    kind: 'found',
+    ...holder,
+    by,
+    inspect,
+    holders: [holder],
+    conflict: false,
+    asked: 3,
+    unasked: [],
+    ...more,
+  };
+}
+
+const target = (name: string): IncomingMessage['headers'] => ({ 'x-portaineragent-target': name });
+const onB = foundOn(other, 'name');
+const label = '{"Labels":{"flotilla.node":"b"}}';
+
+describe('a request on the cluster socket', () => {
+  const rows: readonly (readonly [string, Asked, string | RegExp])[] = [
+    ['alone: untouched', { url: '/v1.41/info', view: viewOf([]) }, 'here /v1.41/info'],
+    ['alone, one is missing: merged', { url: '/info', view: viewOf([], [gone]) }, '200 merged info'],
+    ['while joining', { url: '/containers/json', view: joining }, 'here /containers/json, joining'],
+    [
+      'a list of all while joining, strict',
+      { url: '/containers/json', view: joining, strict: true },
+      /^503 .*not found the others.*"reason":"joining"/,
+    ],
+    [
+      'events while joining, strict',
+      { url: '/events', view: joining, strict: true },
+      /^503 .*not found the others/,
+    ],
+    ['a ping while joining, strict', { url: '/_ping', view: joining, strict: true }, 'here /_ping, joining'],
+    [
+      'a target while joining, strict',
+      { url: '/info', view: joining, strict: true, headers: target('a') },
+      'here /info, joining',
+    ],
+    ['alone and not joining, strict', { url: '/info', view: viewOf([]), strict: true }, 'here /info'],
+    ['a list', { url: '/v1.40/containers/json?all=1' }, '200 merged containers'],
+    ['events', { url: '/events' }, 'merged events'],
+    ['events alone, where others may join', { url: '/events', view: viewOf([]) }, 'merged events'],
+    ['events alone for good', { url: '/events', view: viewOf([]), mayGrow: false }, 'here /events'],
+    ['events alone that end', { url: '/events?until=1', view: viewOf([]) }, 'here /events?until=1'],
+    ['what only this engine answers', { method: 'POST', url: '/auth' }, 'here /auth'],
+    ['what only managers answer', { url: '/v1.41/services' }, 'm /v1.41/services'],
+    ['that, where no Swarm is', { url: '/services', view: noSwarm }, 'here /services'],
+    ['a target', { url: '/v1.40/containers/json', headers: target('b') }, 'b /v1.40/containers/json'],
+    ['an unknown target', { url: '/info', headers: target('x') }, /^400 .*no node is called \\"x\\"/],
+    ['a target alone', { url: '/info', headers: target('x'), view: viewOf([]) }, /^400 .*no node is called/],
+    [
+      'a dead target',
+      { url: '/info', headers: target('dead'), view: viewOf([], [gone]) },
+      /^503 .*does not answer/,
+    ],
+    ['two targets', { url: '/info', headers: target('a, b') }, /^400 /],
+    [
+      'all as target of one',
+      { method: 'POST', url: `/containers/${id}/start`, headers: target('*') },
+      /^400 .*name one/,
+    ],
+    [
+      'all as target of a prune',
+      { method: 'POST', url: '/volumes/prune', headers: target('*') },
+      '200 merged prune volumes',
+    ],
+    ['a prune', { method: 'POST', url: '/containers/prune' }, '200 merged prune containers'],
+    [
+      'a version that a target lacks',
+      { url: '/v1.41/info', headers: target('b') },
+      /^400 .*too new.*1\.40.*b speaks/,
+    ],
+    ['a version that not all have', { url: '/v1.41/containers/json' }, '200 merged containers'],
+    [
+      'a version that nobody has',
+      { url: '/v1.60/containers/json' },
+      /^400 .*too new. Maximum supported API version is 1\.41/,
+    ],
+    ['a read of what is elsewhere', { url: '/containers/web/json', found: onB }, 'b /containers/web/json'],
+    [
+      'a change of it',
+      { method: 'POST', url: '/v1.40/containers/web/stop?t=1', found: onB },
+      'b /v1.40/containers/web/stop?t=1',
+    ],
+    [
+      'a prefix',
+      { method: 'POST', url: '/containers/cc/stop', found: foundOn(other, 'prefix') },
+      `b /containers/${id}/stop`,
+    ],
+    [
+      'node/name',
+      { method: 'POST', url: '/containers/b/web/stop', found: foundOn(other, 'node') },
+      `b /containers/${id}/stop`,
+    ],
+    ['what nobody has', { url: '/containers/web/json' }, /^404 .*No such container: web/],
+    [
+      'an image that nobody has',
+      { method: 'DELETE', url: '/images/c/d', found: nowhere },
+      'here /images/c/d',
+    ],
+    [
+      'an image that a named node has not',
+      { method: 'DELETE', url: '/images/b/web', found: nowhere },
+      /^404 said$/,
+    ],
+    [
+      'an image that may be on a node that did not answer',
+      { method: 'DELETE', url: '/images/web', found: { ...nowhere, unasked: [unheard] } },
+      /^404 .*not asked: b/,
+    ],
+    [
+      'commit',
+      { method: 'POST', url: '/commit?container=cc&repo=x', found: foundOn(other, 'prefix') },
+      `b /commit?container=${id}&repo=x`,
+    ],
+    ['commit of nothing', { method: 'POST', url: '/commit' }, 'here /commit'],
+    [
+      'connect',
+      { method: 'POST', url: '/networks/n/connect', body: '{"Container":"web"}', found: onB },
+      'b /networks/n/connect {"Container":"web"}',
+    ],
+    [
+      'connect by node/name',
+      {
+        method: 'POST',
+        url: '/networks/n/connect',
+        body: '{"Container":"b/web"}',
+        found: foundOn(other, 'node'),
+      },
+      `b /networks/n/connect {"Container":"${id}"}`,
+    ],
+    [
+      'disconnect of a container that is no more',
+      {
+        method: 'POST',
+        url: '/networks/n/disconnect',
+        body: '{"Container":"web","Force":true}',
+        found: nowhere,
+      },
+      'here /networks/n/disconnect {"Container":"web","Force":true}',
+    ],
+    [
+      'disconnect of one that may be on a node that did not answer',
+      {
+        method: 'POST',
+        url: '/networks/n/disconnect',
+        body: '{"Container":"web"}',
+        found: { ...nowhere, unasked: [unheard] },
+      },
+      /^404 .*not asked: b/,
+    ],
+    [
+      'connect of nothing',
+      { method: 'POST', url: '/networks/n/connect', body: '{}' },
+      'here /networks/n/connect {}',
+    ],
+    ['a network', { url: '/networks/n', found: foundOn(other, 'name') }, '200 merged network'],
+    ['images of several names', { url: '/images/get?names=x&names=y' }, 'b /images/get?names=x&names=y'],
+    ['create', { method: 'POST', url: '/containers/create', body: '{}' }, 'here /containers/create {}'],
+    [
+      'create with the label',
+      { method: 'POST', url: '/containers/create', body: label },
+      `b /containers/create ${label}`,
+    ],
+    [
+      'create with an unknown node',
+      { method: 'POST', url: '/volumes/create', body: '{"Labels":{"flotilla.node":"x"}}' },
+      /^400 .*no node is called/,
+    ],
+    [
+      'create with an unknown node, alone',
+      { method: 'POST', url: '/volumes/create', body: '{"Labels":{"flotilla.node":"x"}}', view: viewOf([]) },
+      /^400 /,
+    ],
+    [
+      'create alone in a version that was not known',
+      { method: 'POST', url: '/v1.99/containers/create', body: '{}', view: viewOf([]) },
+      'here /v1.99/containers/create {}',
+    ],
+    [
+      'create of a namesake',
+      { method: 'POST', url: '/containers/create?name=web', body: '{}', found: onB },
+      '201 on a, as on b',
+    ],
+    [
+      'create of an overlay',
+      { method: 'POST', url: '/networks/create', body: '{"Driver":"overlay"}' },
+      'm /networks/create {"Driver":"overlay"}',
+    ],
+    [
+      'a body beyond its bound',
+      { method: 'POST', url: '/containers/create', body: 'x'.repeat(4_194_305) },
+      'failed request-invalid',
+    ],
+    ['an unknown route that asks', { url: '/nope' }, 'here /nope'],
+    ['an unknown route that acts', { method: 'POST', url: '/nope' }, '404 {"message":"page not found"}'],
+    [
+      'members that do not obey: a target',
+      { url: '/info', headers: target('b'), membersObey: false },
+      /^503 .*secret/,
+    ],
+    ['members that do not obey: a manager', { url: '/services', membersObey: false }, 'here /services'],
+  ];
+  for (const [name, asked, expected] of rows) {
+    it(`goes right: ${name}`, async () => {
+      const went = await run(asked);
+      if (typeof expected === 'string') assert.equal(went, expected);
+      else assert.match(went, expected);
+    });
+  }
+
+  it('carries the headers of an engine on answers of ours', () => {
+    const headers = createCommonHeaders({ facts: () => ({ engineVersion: '20.10', osType: 'linux' }) });
+    const ours = ['Api-Version', '1.40', 'Ostype', 'linux', 'Server', 'Docker/20.10 (linux)'];
+    assert.deepEqual(headers.ofOurs(three), ours);
+    assert.equal(headers.ofEngine(three), headers.ofEngine(viewOf([manager, other])));
+    assert.deepEqual(dockerError(404, 'x').headers, ['Content-Type', 'application/json']);
+  });
+});
