@@ -1,0 +1,150 @@
+// Uploaded forms on a real socket: their parts as bytes, their bounds, and clients that stop or leave.
+
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { AgentError } from '../../errors.ts';
+import { type ReceivedForm, receiveForm } from './browse-form.ts';
+
+const crlf = '\r\n';
+
+function part(headers: string, content: string): string {
+  return `--b${crlf}${headers}${crlf}${crlf}${content}${crlf}`;
+}
+
+const file = (name: string, content = 'content'): string =>
+  part(`Content-Disposition: form-data; name="file"; filename="${name}"`, content);
+const path = (value: string): string => part('Content-Disposition: form-data; name="Path"', value);
+const end = `--b--${crlf}`;
+
+interface Arrived {
+  readonly form: ReceivedForm | AgentError;
+  readonly saved: string;
+}
+
+describe('uploaded forms', () => {
+  let server: Server;
+  let socket: Socket | undefined;
+  let arrived: Promise<Arrived>;
+  let silenceMs: number | undefined;
+  let failAfter: number;
+
+  beforeEach(async () => {
+    const { promise, resolve } = Promise.withResolvers<Arrived>();
+    arrived = promise;
+    silenceMs = undefined;
+    failAfter = Number.POSITIVE_INFINITY;
+    server = createServer((req, res) => {
+      void receive(req).then((what) => {
+        res.end('done');
+        resolve(what);
+      });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  });
+
+  afterEach(async () => {
+    socket?.destroy();
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  });
+
+  async function receive(req: IncomingMessage): Promise<Arrived> {
+    let saved = '';
+    const form = await receiveForm(
+      req,
+      async (content) => {
+        for await (const piece of content) {
+          saved += piece.toString('latin1');
+          if (saved.length > failAfter) throw new AgentError('unavailable', 'disk full');
+        }
+      },
+      silenceMs,
+    ).catch((error: unknown) => {
+      if (error instanceof AgentError) return error;
+      throw error;
+    });
+    return { form, saved };
+  }
+
+  /** `length` is what is announced, where it is not what is sent. */
+  function send(
+    body: string,
+    length: number = body.length,
+    type = 'multipart/form-data; boundary=b',
+  ): Socket {
+    const { port } = server.address() as AddressInfo;
+    socket = connect({ port, host: '127.0.0.1' });
+    socket.on('error', () => undefined);
+    const head = `POST / HTTP/1.1${crlf}Host: a${crlf}Content-Type: ${type}${crlf}Content-Length: ${length}`;
+    socket.write(`${head}${crlf}${crlf}${body}`, 'latin1');
+    return socket;
+  }
+
+  const whole = (
+    form: Arrived['form'],
+  ): { readonly path: string | undefined; readonly file: string | undefined } => {
+    ok(!(form instanceof AgentError) && form.kind === 'whole', JSON.stringify(form));
+    return { path: form.path?.toString('latin1'), file: form.fileName?.toString('latin1') };
+  };
+
+  it('gives names and folders as the bytes that came, in either order', async () => {
+    send(`${path('/gr\xfcn')}${file('\xff../x')}${end}`);
+    const { form, saved } = await arrived;
+    deepEqual([whole(form), saved], [{ path: '/gr\xfcn', file: '\xff../x' }, 'content']);
+  });
+
+  it('takes the first file and the first folder, and drops the rest', async () => {
+    const other = part('Content-Disposition: form-data; name="other"; filename="o"', 'other');
+    send(`${other}${file('one', '1')}${file('two', '2')}${path('/a')}${path('/b')}${end}`);
+    const { form, saved } = await arrived;
+    deepEqual([whole(form), saved], [{ path: '/a', file: 'one' }, '1']);
+  });
+
+  it('takes no file without a name', async () => {
+    send(`${part('Content-Disposition: form-data; name="file"', 'x')}${path('/a')}${end}`);
+    deepEqual(whole((await arrived).form), { path: '/a', file: undefined });
+  });
+
+  it('refuses what is no form, and a form that ends too soon', async () => {
+    send(file('x').slice(0, -30));
+    const { form } = await arrived;
+    equal(!(form instanceof AgentError) && form.kind, 'bad');
+  });
+
+  it('refuses a folder that is longer than any', async () => {
+    send(`${path('x'.repeat(20_000))}${file('x')}${end}`);
+    const { form } = await arrived;
+    deepEqual(form, { kind: 'bad', details: 'form field over 16384 bytes' });
+  });
+
+  it('looks at no more parts than its bound', async () => {
+    send(`${path('x').replace('Path', 'y').repeat(20)}${path('/a')}${end}`);
+    deepEqual(whole((await arrived).form), { path: undefined, file: undefined });
+  });
+
+  it('gives up at once when the file cannot be saved, and answers while the client still sends', async () => {
+    failAfter = 100_000;
+    const client = send(file('x', 'x'.repeat(300_000)), 10_000_000);
+    const { form } = await arrived;
+    ok(form instanceof AgentError && form.message === 'disk full');
+    const [answer] = (await once(client, 'data')) as [Buffer];
+    ok(answer.toString().startsWith('HTTP/1.1 200'));
+  });
+
+  it('ends a client that falls silent', async () => {
+    silenceMs = 50;
+    send(file('x').slice(0, -10), 1_000);
+    const { form } = await arrived;
+    ok(form instanceof AgentError && form.code === 'cancelled');
+  });
+
+  it('notices a client that leaves', async () => {
+    const client = send(file('x', 'x'.repeat(200_000)), 1_000_000);
+    client.end();
+    const { form } = await arrived;
+    ok(form instanceof AgentError && form.code === 'cancelled');
+  });
+});

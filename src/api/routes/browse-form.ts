@@ -1,0 +1,122 @@
+// Reads an uploaded form as it streams: the file part goes on to its saver, the folder's name is kept. Knows the wire
+// only; whether the form was whole decides what becomes of the file.
+
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import busboy from 'busboy';
+import { AgentError } from '../../errors.ts';
+
+export type ReceivedForm =
+  | {
+      readonly kind: 'whole';
+      /** The first text field `Path`, as bytes. */
+      readonly path: Buffer | undefined;
+      /** The name of the first file field `file`, as the client sent it. */
+      readonly fileName: Buffer | undefined;
+    }
+  /** No form, or one that was cut short. */
+  | { readonly kind: 'bad'; readonly details: string };
+
+/** Portainer sends two. */
+const maxParts = 16;
+/** A path, every byte of it escaped. */
+const maxFieldBytes = 16 * 1024;
+/** A client that sends nothing for so long has gone; its connection would hold a half file for ever. */
+export const uploadSilenceMs = 120_000;
+
+/**
+ * Resolves when the form has arrived to its end, or has proved to be none. Rejects with what `save` rejects with, and with
+ * `cancelled` when the client left. The rest of the body is dropped then, so that the client reads the answer.
+ */
+export async function receiveForm(
+  req: IncomingMessage,
+  save: (file: AsyncIterable<Buffer>) => Promise<void>,
+  silenceMs: number = uploadSilenceMs,
+): Promise<ReceivedForm> {
+  const form = createForm(req);
+  if (typeof form === 'string') return { kind: 'bad', details: form };
+  const saving = { work: Promise.resolve() };
+  const received = collect(form, (file) => {
+    saving.work = save(file);
+    return saving.work;
+  });
+  const left = Promise.withResolvers<never>();
+  const onLeft = (): void => {
+    // Every request closes; this one before its end.
+    if (!req.complete) left.reject(new AgentError('cancelled', 'receive a form: client left'));
+  };
+  req.once('error', onLeft).once('close', onLeft);
+  req.setTimeout(silenceMs, () => req.destroy());
+  try {
+    req.pipe(form);
+    return await Promise.race([received, left.promise]);
+  } finally {
+    req.unpipe(form);
+    form.destroy();
+    received.catch(() => undefined);
+    // Whoever called disposes of the file next.
+    await saving.work.catch(() => undefined);
+    req.off('error', onLeft).off('close', onLeft);
+    // The next request on this connection has its own bounds.
+    req.setTimeout(0);
+    req.on('error', () => undefined).resume();
+  }
+}
+
+/** Resolves behind the form's last byte, when the file is saved to its last byte. */
+function collect(
+  form: busboy.Busboy,
+  save: (file: AsyncIterable<Buffer>) => Promise<void>,
+): Promise<ReceivedForm> {
+  return new Promise((resolve, reject) => {
+    let path: Buffer | undefined;
+    let fileName: Buffer | undefined;
+    let saved: Promise<void> = Promise.resolve();
+    const bad = (details: string): void => resolve({ kind: 'bad', details });
+    form.on('field', (name, value, { valueTruncated }) => {
+      if (valueTruncated) bad(`form field over ${maxFieldBytes} bytes`);
+      if (name === 'Path') path ??= toBytes(value);
+    });
+    form.on('file', (name, stream: Readable, { filename }) => {
+      // What breaks within the file is told by the form itself, first.
+      stream.on('error', () => undefined);
+      // Without a file name it is no file to Portainer; its type does not say that it may be missing.
+      if (name !== 'file' || fileName !== undefined || !filename) {
+        stream.resume();
+        return;
+      }
+      fileName = toBytes(filename);
+      saved = save(stream);
+      // The saver's own failures are ours; that its stream broke means the form did.
+      saved.catch((error: unknown) => (error instanceof AgentError ? reject(error) : bad('unexpected EOF')));
+    });
+    form.on('error', (error) => bad(error instanceof Error ? error.message : 'malformed form'));
+    form.on('close', () => {
+      saved.then(() => resolve({ kind: 'whole', path, fileName }), reject);
+    });
+  });
+}
+
+/** As text what is wrong with it. */
+function createForm({ headers }: IncomingMessage): busboy.Busboy | string {
+  const type = headers['content-type'] ?? '';
+  if (!/^multipart\/form-data\s*(?:;|$)/i.test(type)) return "request Content-Type isn't multipart/form-data";
+  try {
+    return busboy({
+      headers,
+      // One character is one byte: names need not be UTF-8.
+      defCharset: 'latin1',
+      defParamCharset: 'latin1',
+      // What is a folder is decided where names are.
+      preservePath: true,
+      limits: { parts: maxParts, fieldSize: maxFieldBytes },
+    });
+  } catch {
+    return 'no multipart boundary param in Content-Type';
+  }
+}
+
+/** A text with larger characters was decoded by the charset that its part named. */
+function toBytes(text: string): Buffer {
+  return Buffer.from(text, /^[\0-\xff]*$/.test(text) ? 'latin1' : 'utf8');
+}
