@@ -7,9 +7,14 @@ export interface Config {
   readonly agent: AgentConfig;
   readonly api: ApiConfig;
   readonly auth: AuthConfig;
+  readonly browse: BrowseConfig;
   readonly cluster: ClusterConfig;
+  readonly dockerHub: DockerHubConfig;
+  /** Undefined: Portainer connects to this agent. */
+  readonly edge: EdgeConfig | undefined;
   readonly fanOut: FanOutConfig;
   readonly log: LogConfig;
+  readonly sockets: SocketsConfig;
 }
 
 export interface AgentConfig {
@@ -46,6 +51,11 @@ export interface AuthConfig {
   readonly dataPath: string;
 }
 
+export interface BrowseConfig {
+  /** Whether the host's files can be browsed; volumes always can. */
+  readonly hostBrowse: boolean;
+}
+
 export interface ClusterConfig {
   /** Closes the gossip and gives member records authority; `AGENT_SECRET` doubles as it when it stands alone. */
   readonly secret: string | undefined;
@@ -66,11 +76,62 @@ export interface Seed {
   readonly port: number;
 }
 
+export interface EdgeConfig {
+  /** Portainer's proof of who polls, and what tunnel credentials are encrypted with. */
+  readonly id: string;
+  /** As it was given; undefined: kept, told by another agent, or asked for. */
+  readonly key: string | undefined;
+  readonly dataPath: string;
+  readonly page: { readonly host: string; readonly port: number };
+  readonly tunnel: boolean;
+  readonly inactivityMs: number;
+  readonly insecurePoll: boolean;
+  readonly proxies: {
+    readonly http: string | undefined;
+    readonly https: string | undefined;
+    readonly except: string | undefined;
+  };
+  /** Undefined members: not given. */
+  readonly mtls:
+    | { readonly cert: string | undefined; readonly key: string | undefined; readonly ca: string | undefined }
+    | undefined;
+  readonly meta: {
+    readonly edgeGroupIds: readonly number[];
+    readonly tagIds: readonly number[];
+    readonly environmentGroupId: number;
+  };
+  readonly updateId: number;
+  readonly timeZone: string | undefined;
+  /** Folder with the binaries that deploy stacks. */
+  readonly assetsPath: string;
+}
+
 export interface FanOutConfig {
   /** To the first byte of a member's part of a merged answer, milliseconds. */
   readonly memberTimeoutMs: number;
   /** The same for slow classes (`size=1`, `system/df`). */
   readonly slowMemberTimeoutMs: number;
+}
+
+export type SocketsWhere = 'all' | 'managers' | 'off';
+
+export interface SocketsConfig {
+  /** `managers`: only while this node is a manager of its Swarm. */
+  readonly where: SocketsWhere;
+  /** Undefined: `/run/flotilla` of the host, wherever that is seen from here. */
+  readonly dir: string | undefined;
+  /** Permission bits of the sockets. */
+  readonly mode: number;
+  /** Undefined: the group of the engine's own socket. */
+  readonly group: string | number | undefined;
+  /** Whether a merged list with a node missing is refused, also when the client did not ask for that. */
+  readonly strict: boolean;
+}
+
+export interface DockerHubConfig {
+  /** Origin that gives out tokens, such as `https://auth.docker.io`. */
+  readonly authUrl: string;
+  readonly registryUrl: string;
 }
 
 export interface LogConfig {

@@ -1,7 +1,9 @@
 // Every variable and flag of the agent, each listed once: name, type, default and meaning.
 // docs/CONFIG.md and `flotilla agent --help` are printed from this table, so they cannot differ from it.
 
-import { ignoredVariables, laterVariables } from './env-unused.ts';
+import { browseVariables } from './env-browse.ts';
+import { edgeVariables } from './env-edge.ts';
+import { ignoredVariables } from './env-unused.ts';
 
 export type VariableType =
   | 'bool'
@@ -15,9 +17,20 @@ export type VariableType =
   | 'seeds'
   | 'listen'
   | 'version'
-  | 'enum';
+  | 'enum'
+  | 'mode'
+  | 'group'
+  | 'origin';
 
-export type VariableGroup = 'Agent' | 'Cluster' | 'Trust' | 'Proxy' | 'Operation' | 'Edge' | 'Not used';
+export type VariableGroup =
+  | 'Agent'
+  | 'Cluster'
+  | 'Trust'
+  | 'Sockets'
+  | 'Proxy'
+  | 'Operation'
+  | 'Edge'
+  | 'Not used';
 
 export interface Variable {
   readonly name: string;
@@ -28,8 +41,8 @@ export interface Variable {
   readonly default: string;
   readonly group: VariableGroup;
   readonly meaning: string;
-  /** `later`: checked, but nothing uses it yet. `ignored`: accepted for compatibility, not even checked. */
-  readonly use: 'used' | 'later' | 'ignored';
+  /** `ignored`: accepted for compatibility, not even checked. */
+  readonly use: 'used' | 'ignored';
   readonly choices?: readonly string[];
   /** Smallest and largest value of an int, or milliseconds of a duration. */
   readonly min?: number;
@@ -213,6 +226,45 @@ const trustVariables: readonly Variable[] = [
   ),
 ];
 
+const socketVariables: readonly Variable[] = [
+  {
+    ...used(
+      'Sockets',
+      'FLOTILLA_SOCKETS',
+      'sockets',
+      'enum',
+      'all',
+      'Where there are Docker sockets: on all nodes, on Swarm managers only, or nowhere',
+    ),
+    choices: ['all', 'managers', 'off'],
+  },
+  used(
+    'Sockets',
+    'FLOTILLA_SOCKET_DIR',
+    'socket-dir',
+    'path',
+    '',
+    "Folder of `docker.sock` (the whole cluster) and `nodes/<node>.sock`; empty: `/run/flotilla` of the host, below `FLOTILLA_HOST_ROOT` where the host's `/` is mounted there",
+  ),
+  used('Sockets', 'FLOTILLA_SOCKET_MODE', 'socket-mode', 'mode', '0660', 'Permissions of these sockets'),
+  used(
+    'Sockets',
+    'FLOTILLA_SOCKET_GROUP',
+    'socket-group',
+    'group',
+    '',
+    "Group of these sockets; names are the host's; empty: the group of the engine's own socket",
+  ),
+  used(
+    'Sockets',
+    'FLOTILLA_STRICT',
+    'strict',
+    'bool',
+    'false',
+    'On the cluster socket, a list without the part of some node is refused (503); a client asks for it with `Flotilla-Strict: 1`',
+  ),
+];
+
 const proxyVariables: readonly Variable[] = [
   {
     ...used(
@@ -232,7 +284,7 @@ const proxyVariables: readonly Variable[] = [
       'slow-node-timeout',
       'duration',
       '60s',
-      'The same for slow lists (`size=1`, disk usage)',
+      'The same for slow lists (`size=1`, disk usage, `info`)',
     ),
     min: 10,
   },
@@ -247,6 +299,22 @@ const proxyVariables: readonly Variable[] = [
     ),
     min: 120_000,
   },
+  used(
+    'Proxy',
+    'FLOTILLA_DOCKERHUB_AUTH_URL',
+    'dockerhub-auth-url',
+    'origin',
+    'https://auth.docker.io',
+    'Gives out the token with which Portainer’s page asks for the pull limits of Docker Hub',
+  ),
+  used(
+    'Proxy',
+    'FLOTILLA_DOCKERHUB_REGISTRY_URL',
+    'dockerhub-registry-url',
+    'origin',
+    'https://registry-1.docker.io',
+    'Registry that names those limits',
+  ),
 ];
 
 const operationVariables: readonly Variable[] = [
@@ -296,11 +364,13 @@ const operationVariables: readonly Variable[] = [
 
 export const variables: readonly Variable[] = [
   ...agentVariables,
+  ...browseVariables,
   ...clusterVariables,
   ...trustVariables,
+  ...socketVariables,
   ...proxyVariables,
   ...operationVariables,
-  ...laterVariables,
+  ...edgeVariables,
   ...ignoredVariables,
 ];
 

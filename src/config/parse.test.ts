@@ -48,6 +48,7 @@ describe('configuration', () => {
         controlSocket: '/run/flotilla/control.sock',
       },
       auth: { secret: undefined, associationTimeoutMs: 72 * 3_600_000, dataPath: '/data' },
+      browse: { hostBrowse: true },
       cluster: {
         secret: undefined,
         addr: undefined,
@@ -59,9 +60,23 @@ describe('configuration', () => {
         probeTimeoutMs: 500,
         probeIntervalMs: 1_000,
       },
+      dockerHub: { authUrl: 'https://auth.docker.io', registryUrl: 'https://registry-1.docker.io' },
+      edge: undefined,
       fanOut: { memberTimeoutMs: 2_000, slowMemberTimeoutMs: 60_000 },
       log: { level: 'INFO', mode: 'PRETTY' },
+      sockets: { where: 'all', dir: undefined, mode: 0o660, group: undefined, strict: false },
     } satisfies Config);
+  });
+
+  it('switches host browsing off by either variable', () => {
+    const hostBrowse = (env: Record<string, string>): boolean => parse(env).browse.hostBrowse;
+    assert.equal(hostBrowse({ FLOTILLA_HOST_BROWSE: 'off' }), false);
+    assert.equal(hostBrowse({ CAP_HOST_MANAGEMENT: '0' }), false);
+    assert.equal(hostBrowse({ CAP_HOST_MANAGEMENT: '1', FLOTILLA_HOST_BROWSE: 'off' }), false);
+    assert.equal(hostBrowse({ CAP_HOST_MANAGEMENT: '0', FLOTILLA_HOST_BROWSE: 'on' }), false);
+    assert.equal(hostBrowse({ CAP_HOST_MANAGEMENT: '1', FLOTILLA_HOST_BROWSE: 'on' }), true);
+    assert.equal(hostBrowse({ CAP_HOST_MANAGEMENT: '' }), true);
+    assert.equal(faultsOf({ FLOTILLA_HOST_BROWSE: 'no', CAP_HOST_MANAGEMENT: 'never' }).length, 2);
   });
 
   it('prefers the flag, then the variable that is not empty, then the default', () => {
@@ -84,7 +99,7 @@ describe('configuration', () => {
     );
   });
 
-  it('checks variables that only a later version uses, and ignores those out of scope', () => {
+  it('checks variables of Edge mode outside it too, and ignores those out of scope', () => {
     assert.deepEqual(faultsOf({ UPDATE_ID: 'x' }), ['UPDATE_ID="x": expected an integer']);
     parse({ AWS_REGION: 'anything', KUBERNETES_SERVICE_HOST: '10.0.0.1', DOCKER_HOST: 'tcp://x' }, [
       '--aws-region',
@@ -95,10 +110,10 @@ describe('configuration', () => {
 
   it('takes bool flags without a value, and refuses one', () => {
     assert.deepEqual(faultsOf({}, ['--edge']), [
-      '--edge="true": Edge mode is not available in this version; expected false',
+      'EDGE_ID=(redacted): expected an identifier that is not empty or white space, because EDGE is set',
     ]);
     assert.deepEqual(faultsOf({}, ['--edge=true']), ['--edge: takes no value']);
-    assert.equal(parse({ EDGE: '1' }, ['--no-edge']).api.port, 9001);
+    assert.equal(parse({ EDGE: '1' }, ['--no-edge']).edge, undefined);
     assert.deepEqual(faultsOf({}, ['--no-port']), ['--no-port: no such flag; see flotilla agent --help']);
     assert.deepEqual(faultsOf({ EDGE_ASYNC: 'true' }), ['EDGE_ASYNC="true": needs EDGE']);
   });
@@ -152,6 +167,36 @@ describe('configuration', () => {
       'FLOTILLA_PEER_PORT="9002": expected another port than that of AGENT_PORT',
     ]);
     assert.equal(parse({ AGENT_PORT: '0', FLOTILLA_PEER_PORT: '0' }).cluster.peerPort, 0);
+  });
+});
+
+describe('sockets of the configuration', () => {
+  it('takes modes in octal, and groups by name or number', () => {
+    const { sockets } = parse({
+      FLOTILLA_SOCKETS: 'managers',
+      FLOTILLA_SOCKET_DIR: '/srv/sockets',
+      FLOTILLA_SOCKET_MODE: '600',
+      FLOTILLA_SOCKET_GROUP: 'docker',
+      FLOTILLA_STRICT: 'true',
+    });
+    assert.deepEqual(sockets, {
+      where: 'managers',
+      dir: '/srv/sockets',
+      mode: 0o600,
+      group: 'docker',
+      strict: true,
+    } satisfies Config['sockets']);
+    assert.equal(parse({ FLOTILLA_SOCKET_GROUP: '0' }).sockets.group, 0);
+  });
+
+  it('refuses folders in which no socket has room, or that depend on where the agent was started', () => {
+    const long = `/${'x'.repeat(70)}`;
+    for (const dir of ['run', './run', long]) {
+      assert.deepEqual(faultsOf({ FLOTILLA_SOCKET_DIR: dir }), [
+        `FLOTILLA_SOCKET_DIR=${JSON.stringify(dir)}: expected an absolute path of at most 70 bytes`,
+      ]);
+    }
+    assert.equal(parse({ FLOTILLA_SOCKET_DIR: long.slice(1, 71).replace('x', '/') }).sockets.dir?.length, 70);
   });
 });
 
@@ -223,7 +268,7 @@ describe('table of variables', () => {
       unknownVariables({
         FLOTILLA_CLUSTER_SECERT: 'x',
         FLOTILLA_SEEDS: '',
-        FLOTILLA_SOCKETS: 'x',
+        FLOTILLA_SOCKETS: 'all',
         OTHER: '',
       }),
       ['FLOTILLA_CLUSTER_SECERT'],

@@ -2,10 +2,20 @@
 // Pure. All faults are reported at once, each naming the variable or flag, its value, and what would be accepted.
 
 import { AgentError, reasonOf } from '../errors.ts';
-import type { ApiConfig, AuthConfig, ClusterConfig, Config, LogLevel, LogMode } from './config.ts';
+import type {
+  ApiConfig,
+  AuthConfig,
+  ClusterConfig,
+  Config,
+  LogLevel,
+  LogMode,
+  SocketsConfig,
+  SocketsWhere,
+} from './config.ts';
 import type { Variable, VariableType } from './env.ts';
 import { ownPrefix, variables } from './env.ts';
 import { parseFlags } from './flags.ts';
+import { edgeConfig } from './parse-edge.ts';
 import type { ValueOf } from './value.ts';
 import { acceptedBy, parseValue } from './value.ts';
 
@@ -32,7 +42,13 @@ export function parseConfig(
     },
     api: apiConfig(fields),
     auth: authConfig(fields, secrets.agent),
+    browse: { hostBrowse: hostBrowse(fields) },
     cluster: clusterConfig(fields, secrets.cluster ?? secrets.agent),
+    dockerHub: {
+      authUrl: fields.read('origin', 'FLOTILLA_DOCKERHUB_AUTH_URL'),
+      registryUrl: fields.read('origin', 'FLOTILLA_DOCKERHUB_REGISTRY_URL'),
+    },
+    edge: edgeConfig(fields),
     fanOut: {
       memberTimeoutMs: fields.read('duration', 'FLOTILLA_NODE_TIMEOUT'),
       slowMemberTimeoutMs: fields.read('duration', 'FLOTILLA_SLOW_NODE_TIMEOUT'),
@@ -42,11 +58,12 @@ export function parseConfig(
       level: fields.read('enum', 'LOG_LEVEL') as LogLevel,
       mode: fields.read('enum', 'LOG_MODE') as LogMode,
     },
+    sockets: socketsConfig(fields),
   };
   fields.checkRest();
-  checkEdge(fields);
   checkPorts(config, fields);
   checkAdvertised(config, fields);
+  checkSockets(config, fields);
   if (fields.faults.length > 0) throw invalid(fields.faults);
   return config;
 }
@@ -79,6 +96,13 @@ function authConfig(fields: Fields, secret: string | undefined): AuthConfig {
   };
 }
 
+/** Either switches it off. Both are read, so that a fault in either is reported. */
+function hostBrowse(fields: Fields): boolean {
+  const ours = fields.read('enum', 'FLOTILLA_HOST_BROWSE') === 'on';
+  const portainers = fields.read('bool', 'CAP_HOST_MANAGEMENT');
+  return ours && portainers;
+}
+
 function clusterConfig(fields: Fields, secret: string | undefined): ClusterConfig {
   const gossipPort = fields.read('int', 'FLOTILLA_GOSSIP_PORT');
   const seeds = fields.read('seeds', 'FLOTILLA_SEEDS');
@@ -95,12 +119,24 @@ function clusterConfig(fields: Fields, secret: string | undefined): ClusterConfi
   };
 }
 
+function socketsConfig(fields: Fields): SocketsConfig {
+  const group = fields.read('group', 'FLOTILLA_SOCKET_GROUP');
+  return {
+    // The table's choices are exactly this type's members; a test holds them together.
+    where: fields.read('enum', 'FLOTILLA_SOCKETS') as SocketsWhere,
+    dir: orUndefined(fields.read('path', 'FLOTILLA_SOCKET_DIR')),
+    mode: fields.read('mode', 'FLOTILLA_SOCKET_MODE'),
+    group: group === '' ? undefined : group,
+    strict: fields.read('bool', 'FLOTILLA_STRICT'),
+  };
+}
+
 function orUndefined(text: string): string | undefined {
   return text === '' ? undefined : text;
 }
 
 /** The options of one start: their texts, and the faults found so far. */
-interface Fields {
+export interface Fields {
   readonly faults: string[];
   /** The value of a variable. Not acceptable: a fault is noted and the default's value stands in. */
   read<T extends VariableType>(type: T, name: string): ValueOf[T];
@@ -201,22 +237,14 @@ function readSecretFile(
   }
 }
 
-/** Without Edge mode, an agent told to use it would listen where its owner expects only outbound connections. */
-function checkEdge(fields: Fields): void {
-  if (fields.read('bool', 'EDGE')) {
-    fields.fault('EDGE', 'Edge mode is not available in this version; expected false');
-  } else if (fields.read('bool', 'EDGE_ASYNC')) {
-    fields.fault('EDGE_ASYNC', 'needs EDGE');
-  }
-}
-
 /** Two listeners on one port cannot both start; 0 asks for any free one. */
-function checkPorts({ api, cluster }: Config, fields: Fields): void {
+function checkPorts({ api, cluster, edge }: Config, fields: Fields): void {
   const ports: readonly (readonly [string, number])[] = [
     ['AGENT_PORT', api.port],
     ['FLOTILLA_PEER_PORT', cluster.peerPort],
     ['FLOTILLA_GOSSIP_PORT', cluster.gossipPort],
     ['FLOTILLA_METRICS_ADDR', api.metrics?.port ?? 0],
+    ['EDGE_SERVER_PORT', edge?.page.port ?? 0],
   ];
   for (const [index, [name, port]] of ports.entries()) {
     const other = ports.slice(0, index).find(([, taken]) => port !== 0 && taken === port);
@@ -228,6 +256,15 @@ function checkPorts({ api, cluster }: Config, fields: Fields): void {
 function checkAdvertised({ cluster }: Config, fields: Fields): void {
   if (cluster.advertiseAddr === '0.0.0.0' || cluster.advertiseAddr === '::')
     fields.fault('FLOTILLA_ADVERTISE_ADDR', 'expected the address that others reach this agent at');
+}
+
+/** A socket's path has 107 bytes on Linux; this leaves room for the id of any Swarm node. */
+const maxSocketDirBytes = 70;
+
+function checkSockets({ sockets: { dir } }: Config, fields: Fields): void {
+  if (dir === undefined) return;
+  if (!dir.startsWith('/') || Buffer.byteLength(dir) > maxSocketDirBytes)
+    fields.fault('FLOTILLA_SOCKET_DIR', `expected an absolute path of at most ${maxSocketDirBytes} bytes`);
 }
 
 function invalid(faults: readonly string[]): AgentError {

@@ -24,6 +24,11 @@ export interface ValueOf {
   readonly listen: { readonly host: string; readonly port: number } | 'off';
   readonly version: string;
   readonly enum: string;
+  readonly mode: number;
+  /** By name or by number; empty when none was given. */
+  readonly group: string | number;
+  /** Without a slash at the end. */
+  readonly origin: string;
 }
 
 type Parser<T> = (text: string, variable: Variable) => T | undefined;
@@ -48,6 +53,9 @@ const parsers: { readonly [T in VariableType]: Parser<ValueOf[T]> } = {
   listen: parseListen,
   version: parseVersion,
   enum: (text, variable) => (variable.choices?.includes(text) === true ? text : undefined),
+  mode: (text) => (/^0?[0-7]{3}$/.test(text) ? Number.parseInt(text, 8) : undefined),
+  group: parseGroup,
+  origin: parseOrigin,
 };
 
 export function parseValue<T extends VariableType>(
@@ -85,6 +93,12 @@ export function acceptedBy(variable: Variable): string {
       return `a version X.Y.Z, not below ${minPortainerVersion.join('.')}`;
     case 'enum':
       return `one of ${variable.choices?.join(', ')}`;
+    case 'mode':
+      return 'permissions as three octal digits, such as 0660';
+    case 'group':
+      return 'the name of a group, or its number';
+    case 'origin':
+      return 'http or https and a host, such as https://hub.example.com';
   }
 }
 
@@ -195,6 +209,21 @@ function parseListen(text: string): ValueOf['listen'] | undefined {
   const port = Number(match?.[3]);
   if (match === null || port > 65_535 || (host !== 'localhost' && isIP(host) === 0)) return undefined;
   return { host, port };
+}
+
+/** Linux takes ids of 32 bits, and the last one means none. */
+const maxGroupId = 2 ** 32 - 2;
+
+function parseGroup(text: string, variable: Variable): string | number | undefined {
+  if (/^\d+$/.test(text)) return Number(text) <= maxGroupId ? Number(text) : undefined;
+  return isAbsent(text, variable) || /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(text) ? text : undefined;
+}
+
+function parseOrigin(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) return undefined;
+  // No path, query or credentials: nothing is left when the origin is taken away.
+  return url.href === `${url.origin}/` ? url.origin : undefined;
 }
 
 function parseVersion(text: string): string | undefined {

@@ -1,0 +1,65 @@
+// The stacks that are known, kept on disk before anybody is told, and what of them Portainer still has to be told.
+// Reports of one stack are delivered in their order, each until it is taken; a silent Portainer holds up no deployment.
+
+import type { Logger } from '../../log.ts';
+import type { Portainer } from '../edge.ts';
+import type { StackRecord } from './stack-plan.ts';
+import { isDelivered, toReportRequest } from './stack-status.ts';
+import type { StackStore } from './stack-store.ts';
+
+export interface StackBook {
+  readonly environmentId: number;
+  records(): readonly StackRecord[];
+  get(id: number): StackRecord | undefined;
+  put(record: StackRecord): Promise<void>;
+  /** Rejects when Portainer does not take them now; they stay. */
+  deliver(portainer: Portainer, signal: AbortSignal): Promise<void>;
+}
+
+export async function openStackBook(
+  { store, log }: { readonly store: StackStore; readonly log: Logger },
+  environmentId: number,
+  adapt: (record: StackRecord) => StackRecord,
+): Promise<StackBook> {
+  const known = new Map((await store.load(environmentId)).map((record) => [record.id, adapt(record)]));
+  const save = (): Promise<void> => store.save(environmentId, [...known.values()]);
+
+  const deliverOf = async (id: number, portainer: Portainer, signal: AbortSignal): Promise<void> => {
+    for (let record = known.get(id); record !== undefined; record = known.get(id)) {
+      const [report, ...later] = record.reports;
+      if (report === undefined) return;
+      const { status } = await portainer.send(toReportRequest(id, environmentId, report), signal);
+      if (!isDelivered(status)) throw new Error(`report of stack ${id}: status ${status}`);
+      if (status !== 200) log.warn('report of a stack refused', { stack: id, status, report: report.status });
+      known.set(id, { ...record, reports: later });
+      await save();
+    }
+  };
+
+  /** Gone, and Portainer knows. */
+  const forgetGone = async (): Promise<void> => {
+    const gone = [...known.values()].filter(
+      ({ phase, reports }) => phase === 'removed' && reports.length === 0,
+    );
+    if (gone.length === 0) return;
+    for (const { id } of gone) {
+      await store.removeFiles(id);
+      known.delete(id);
+    }
+    await save();
+  };
+
+  return {
+    environmentId,
+    records: () => [...known.values()],
+    get: (id) => known.get(id),
+    async put(record) {
+      known.set(record.id, record);
+      await save();
+    },
+    async deliver(portainer, signal) {
+      for (const id of known.keys()) await deliverOf(id, portainer, signal);
+      await forgetGone();
+    },
+  };
+}

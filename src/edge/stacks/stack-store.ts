@@ -1,0 +1,108 @@
+// Keeps what is known of the stacks, and their files, in `DATA_PATH`: a restart neither loses a stack nor deploys it again.
+// The list is replaced as a whole; a stack's folder is written beside its place and then renamed.
+
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { nodeCode, reasonOf, toAgentError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import type { StackFiles } from './stack-file.ts';
+import type { StackRecord } from './stack-plan.ts';
+
+export interface StackStore {
+  /** Of this environment; those of another one are forgotten, because their ids mean other stacks. */
+  load(environmentId: number): Promise<readonly StackRecord[]>;
+  save(environmentId: number, records: readonly StackRecord[]): Promise<void>;
+  /** Replaces the stack's folder. Resolves to where its compose file is. */
+  writeFiles(stackId: number, files: StackFiles): Promise<StackPlace>;
+  removeFiles(stackId: number): Promise<void>;
+}
+
+export interface StackPlace {
+  readonly folder: string;
+  readonly composeFile: string;
+}
+
+interface Kept {
+  readonly form: typeof currentForm;
+  readonly environmentId: number;
+  readonly records: readonly StackRecord[];
+}
+
+const currentForm = 1;
+
+export function createStackStore(dataPath: string, log: Logger): StackStore {
+  const root = path.join(dataPath, 'edge_stacks');
+  const file = path.join(root, 'stacks.json');
+  const folderOf = (stackId: number): string => path.join(root, String(stackId));
+  return {
+    async load(environmentId) {
+      const kept = await loadKept(file, log);
+      if (kept === undefined || kept.environmentId === environmentId) return kept?.records ?? [];
+      log.warn('stacks of another environment forgotten; they go on running', {
+        environment: kept.environmentId,
+        stacks: kept.records.length,
+      });
+      return [];
+    },
+    async save(environmentId, records) {
+      const kept: Kept = { form: currentForm, environmentId, records };
+      await keepWhole(file, JSON.stringify(kept, undefined, 1)).catch((error: unknown) => {
+        throw toAgentError(error, 'unavailable', `keep the list of stacks in ${file}`);
+      });
+    },
+    async writeFiles(stackId, files) {
+      const folder = folderOf(stackId);
+      await writeFolder(folder, files).catch((error: unknown) => {
+        throw toAgentError(error, 'unavailable', `write the files of a stack to ${folder}`);
+      });
+      return { folder, composeFile: path.join(folder, ...files.entry) };
+    },
+    removeFiles: (stackId) => rm(folderOf(stackId), { recursive: true, force: true }),
+  };
+}
+
+async function loadKept(file: string, log: Logger): Promise<Kept | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (nodeCode(error) === 'ENOENT') return undefined;
+    throw toAgentError(error, 'unavailable', `read the list of stacks of ${file}`);
+  }
+  try {
+    const kept = JSON.parse(text) as Kept;
+    // Only this agent writes it, and as a whole: with its form it has all of its members.
+    if (kept.form === currentForm && Array.isArray(kept.records)) return kept;
+    log.warn('list of stacks not understood; they are deployed again', { file });
+  } catch (error) {
+    log.warn('list of stacks not understood; they are deployed again', { file, reason: reasonOf(error) });
+  }
+  return undefined;
+}
+
+async function keepWhole(file: string, text: string): Promise<void> {
+  const temporary = `${file}.tmp`;
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, file);
+}
+
+/** Into a new folder, in which no link can be: names are held to their form, and each file is made and never opened. */
+async function writeFolder(folder: string, { entries }: StackFiles): Promise<void> {
+  const fresh = `${folder}.new`;
+  await rm(fresh, { recursive: true, force: true });
+  await mkdir(fresh, { recursive: true, mode: 0o700 });
+  for (const { parts, content, mode } of entries) {
+    const place = path.join(fresh, ...parts);
+    await mkdir(content === undefined ? place : path.dirname(place), { recursive: true });
+    if (content !== undefined) await writeFile(place, content, { flag: 'wx', mode });
+  }
+  await rm(folder, { recursive: true, force: true });
+  await rename(fresh, folder);
+}

@@ -1,0 +1,169 @@
+// One channel as a stream: data in packets of the size that the peer takes, windows in both directions.
+// chisel has no half-close, so the end of writing closes the channel; after our CLOSE nothing more is sent for it.
+
+import { Duplex } from 'node:stream';
+import { AgentError } from '../../../errors.ts';
+import { msg } from './numbers.ts';
+import { message, u32 } from './wire.ts';
+
+export interface ChannelNeeds {
+  readonly send: (payload: Buffer) => void;
+  /** The connection takes no more at the moment; `resume` is called when it does. */
+  readonly isBlocked: () => boolean;
+  /** Both sides have closed: the number is free. */
+  readonly onClosed: () => void;
+}
+
+export interface ChannelOptions {
+  readonly peerNumber: number;
+  readonly peerWindow: number;
+  readonly peerMaxPacket: number;
+  /** So much is read before the peer is told that there is room again. */
+  readonly returnAtBytes: number;
+}
+
+/** What the peer may send before we have read it. The protocol's, so it is also what a channel may hold. */
+export const maxWindowBytes: number = 2 * 1024 * 1024;
+/** Of data in one packet, both ways. */
+export const maxChannelDataBytes: number = 32 * 1024;
+/** RFC 4254 §5.2. */
+const maxPeerWindow = 2 ** 32 - 1;
+/** Read ahead of whoever takes the data; the rest of the window is the peer's to hold. */
+const readAheadBytes = 256 * 1024;
+
+/** The methods named `on…` are what the peer sent; they throw when the peer may not. */
+export class Channel {
+  readonly stream: Duplex;
+  readonly #needs: ChannelNeeds;
+  readonly #options: ChannelOptions;
+  readonly #packetBytes: number;
+  /** What we may send. */
+  #peerWindow: number;
+  /** What the peer may send. */
+  #window = maxWindowBytes;
+  /** Read, and not given back yet. */
+  #taken = 0;
+  #writing: { bytes: Buffer; readonly done: () => void } | undefined;
+  #sentClose = false;
+  #gotClose = false;
+  #gotEof = false;
+
+  constructor(needs: ChannelNeeds, options: ChannelOptions) {
+    this.#needs = needs;
+    this.#options = options;
+    this.#packetBytes = Math.min(options.peerMaxPacket, maxChannelDataBytes);
+    this.#peerWindow = options.peerWindow;
+    this.stream = new Duplex({
+      readableHighWaterMark: readAheadBytes,
+      writableHighWaterMark: maxChannelDataBytes,
+      read: () => this.#returnWindow(),
+      write: (bytes: Buffer, _encoding, done) => {
+        this.#writing = { bytes, done };
+        if (this.#sentClose) this.#forgetWrite();
+        else this.resume();
+      },
+      final: (done) => {
+        this.#close();
+        done();
+      },
+      destroy: (error, done) => {
+        this.#forgetWrite();
+        this.#close();
+        done(error);
+      },
+    });
+    // Of the loss of the link its closing tells too; whoever carries it may not be there yet to hear of it.
+    this.stream.on('error', () => undefined);
+  }
+
+  onData(bytes: Buffer): void {
+    this.#accountFor(bytes.length);
+    // Still under way when we closed: accepted, and nobody's.
+    if (this.#sentClose || this.stream.destroyed || bytes.length === 0) return;
+    this.#taken += bytes.length;
+    // A full buffer is given back when it is read.
+    if (this.stream.push(bytes)) this.#returnWindow();
+  }
+
+  /** For errors of programs; a tunnel has none. */
+  onExtendedData(bytes: number): void {
+    this.#accountFor(bytes);
+  }
+
+  onWindowAdjust(bytes: number): void {
+    this.#peerWindow += bytes;
+    if (this.#peerWindow > maxPeerWindow) throw violation('a window of more than 4 GiB');
+    this.resume();
+  }
+
+  onEof(): void {
+    if (!this.#gotEof && !this.stream.destroyed) this.stream.push(null);
+    this.#gotEof = true;
+  }
+
+  onClose(): void {
+    if (this.#gotClose) throw violation('a second close');
+    this.#gotClose = true;
+    this.onEof();
+    if (this.#sentClose) this.#needs.onClosed();
+    else this.#close();
+    this.#forgetWrite();
+  }
+
+  onRequest(wantsReply: boolean): void {
+    if (wantsReply && !this.#sentClose) this.#send(msg.channelFailure);
+  }
+
+  /** Writes what the peer's window and the connection take. */
+  resume(): void {
+    while (
+      this.#writing !== undefined &&
+      this.#peerWindow > 0 &&
+      !this.#sentClose &&
+      !this.#needs.isBlocked()
+    ) {
+      const writing = this.#writing;
+      const size = Math.min(writing.bytes.length, this.#peerWindow, this.#packetBytes);
+      this.#send(msg.channelData, u32(size), writing.bytes.subarray(0, size));
+      this.#peerWindow -= size;
+      writing.bytes = writing.bytes.subarray(size);
+      if (writing.bytes.length === 0) this.#forgetWrite();
+    }
+  }
+
+  #send(number: number, ...parts: readonly Buffer[]): void {
+    this.#needs.send(message(number, u32(this.#options.peerNumber), ...parts));
+  }
+
+  #close(): void {
+    if (this.#sentClose) return;
+    this.#sentClose = true;
+    this.#send(msg.channelClose);
+    if (this.#gotClose) this.#needs.onClosed();
+  }
+
+  #returnWindow(): void {
+    if (this.#taken < this.#options.returnAtBytes || this.#sentClose || this.#gotEof) return;
+    this.#window += this.#taken;
+    this.#send(msg.channelWindowAdjust, u32(this.#taken));
+    this.#taken = 0;
+  }
+
+  #accountFor(bytes: number): void {
+    if (this.#gotEof) throw violation('data after its end');
+    if (bytes > this.#window || bytes > maxChannelDataBytes)
+      throw violation(`${bytes} bytes of data, more than it may`);
+    this.#window -= bytes;
+  }
+
+  /** Written, or for nobody any more. That is no error: what came from the peer may still be on its way to our side. */
+  #forgetWrite(): void {
+    const writing = this.#writing;
+    this.#writing = undefined;
+    writing?.done();
+  }
+}
+
+function violation(found: string): AgentError {
+  return new AgentError('protocol-violation', `tunnel server sent on a channel: ${found}`);
+}
