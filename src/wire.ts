@@ -24,10 +24,16 @@ export const flotillaHeaderPrefix = 'flotilla-';
 /** Sent by an entry agent to a peer: decorate the items of this list with the node's name, in the named form. */
 export const decorateHeader = 'flotilla-decorate';
 
+/** Sent by a client of the cluster socket: `1` refuses answers in which the part of a node is missing. */
+export const strictHeader = 'flotilla-strict';
+
 /** Begins the paths on the peer listener that are not Docker's; no engine route begins like this. */
 export const peerPathPrefix = '/_flotilla/';
 
 export const peerPaths = {
   health: '/_flotilla/health',
   association: '/_flotilla/association',
+  clock: '/_flotilla/clock',
+  echo: '/_flotilla/echo',
+  edgeKey: '/_flotilla/edge-key',
 } as const;

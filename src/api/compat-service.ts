@@ -11,7 +11,7 @@ export interface CompatServiceNeeds {
   /** Whether the agent may stay open to strangers' first signature no longer than the timeout. */
   readonly needsAssociation: boolean;
   readonly isAssociated: () => boolean;
-  readonly onListening: (port: number) => void;
+  readonly onListening: (at: { readonly address: string; readonly port: number }) => void;
   readonly log: Logger;
 }
 
@@ -42,7 +42,7 @@ export function createCompatService(needs: CompatServiceNeeds, options: CompatSe
     async start(): Promise<void> {
       if (listener.state() !== 'starting') return;
       const address = await listener.listen(host, port, await needs.tls());
-      needs.onListening(address.port);
+      needs.onListening(address);
       log.info('listening', { listener: 'compat', address: address.address, port: address.port });
       if (needs.needsAssociation && associationTimeoutMs <= maxTimerMs) {
         timer = setTimeout(closeUnlessAssociated, associationTimeoutMs);

@@ -8,6 +8,7 @@ import type { Logger } from '../log.ts';
 import type { DockerProxy } from '../proxy/proxy.ts';
 import { peerPathPrefix, portainerHeaders } from '../wire.ts';
 import { errorAnswer, type Fail, toAnswer } from './error-response.ts';
+import { admitHijack } from './hijack-body.ts';
 import type { Observe } from './observe.ts';
 import { findOwnRoute, type OwnRoute } from './own-route.ts';
 import { cleanPath, parseTarget, type Target } from './target.ts';
@@ -19,7 +20,16 @@ export interface CompatNeeds {
   readonly serveOwn: (exchange: Exchange, route: FoundRoute, target: Target) => void;
   readonly fail: Fail;
   readonly observe: Observe;
+  /** Undefined outside Edge mode. */
+  readonly edge?: EdgeGate | undefined;
   readonly log: Logger;
+}
+
+/** What Edge mode changes at this gate, which serves plain HTTP then. */
+export interface EdgeGate {
+  /** Without a key nothing is served but `/key`. */
+  isAssociated(): boolean;
+  serveKey(exchange: Exchange): void;
 }
 
 export type FoundRoute = Extract<OwnRoute, { kind: 'found' }>;
@@ -58,6 +68,15 @@ export function createCompatGate(needs: CompatNeeds, options: CompatOptions): Co
 function enter(gate: Gate, exchange: Exchange): void {
   const { method = '', url = '' } = exchange.req;
   const target = parseTarget(url);
+  const isKey = target.version === undefined && target.path.startsWith('/key');
+  if (gate.edge?.isAssociated() === false && !isKey) {
+    // Without the agent's headers, as there.
+    answer(
+      exchange,
+      errorAnswer(403, 'Unable to use the unsecured agent API without Edge key', 'Edge key not set'),
+    );
+    return;
+  }
   if (target.path === '') {
     reply(gate, exchange, { status: 200, headers: [], body: '' });
     return;
@@ -70,10 +89,7 @@ function enter(gate: Gate, exchange: Exchange): void {
   // Forwarded to a member, a client's request would act there with this agent's authority (attack A-48).
   if (target.path.startsWith(peerPathPrefix))
     throw new AgentError('request-invalid', 'route request: a path between agents');
-  // The end of a chunked body could only be found by parsing what is to pass as raw bytes; no Docker client sends one.
-  if (exchange.kind === 'upgrade' && exchange.req.headers['transfer-encoding'] !== undefined)
-    throw new AgentError('request-invalid', 'hijack: its body must have a content length');
-  authenticate(gate, arrival);
+  authenticate(gate, { ...arrival, exchange: admitHijack(exchange) });
 }
 
 /** What a router answers by itself, before any signature is looked at (agent-api.md 5.4). */
@@ -87,7 +103,8 @@ function answeredByRouter(gate: Gate, { exchange, route, target }: Arrival): boo
       return true;
     case 'key':
       // Without the agent's headers, as the original's key router has none.
-      answer(exchange, errorAnswer(503, 'Edge key management is disabled on non Edge agent'));
+      if (gate.edge !== undefined) gate.edge.serveKey(exchange);
+      else answer(exchange, errorAnswer(503, 'Edge key management is disabled on non Edge agent'));
       return true;
     case 'moved':
       reply(gate, exchange, {

@@ -30,6 +30,8 @@ function needs(more: Partial<ControlNeeds> = {}): ControlNeeds {
         missing: [],
         nowMs: 0,
       }),
+    nodes: async () => ({ cluster: 'alone', atMs: 0, nodes: [] }),
+    doctor: async () => ({ node: 'node1', members: [], atMs: 0, problems: 0, warnings: 0, checks: [] }),
     log: silentLogger,
     ...more,
   };
@@ -72,6 +74,8 @@ describe('control socket', () => {
       assert.equal(status, 200);
       assert.deepEqual(health, needs().health());
       assert.deepEqual(await call(path, 'GET', '/keys'), [200, { keys: [listed] }]);
+      assert.deepEqual(await call(path, 'GET', '/nodes'), [200, await needs().nodes(never)]);
+      assert.deepEqual(await call(path, 'GET', '/doctor'), [200, await needs().doctor(never)]);
       assert.deepEqual(await call(path, 'POST', '/keys/forget'), [
         200,
         { nodes: [{ node: 'node1', outcome: 'forgotten' }] },

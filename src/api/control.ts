@@ -1,15 +1,16 @@
-// The control socket: how `flotilla keys` and `flotilla health` reach the agent that runs on this node.
+// The control socket: how `flotilla keys`, `health`, `nodes` and `doctor` reach the agent that runs on this node.
 // The file permission (0600) is the authentication: whoever may open it is already root here.
 
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
-import { dirname, join } from 'node:path';
 import { reasonOf } from '../errors.ts';
 import type { Startable } from '../lifecycle.ts';
 import type { Logger } from '../log.ts';
+import type { DoctorReport } from './doctor/report.ts';
 import type { HealthReport } from './health.ts';
+import type { NodesReport } from './nodes.ts';
+import { type BoundSocket, bindPrivately, removeSocket } from './unix-socket.ts';
 
 /** A key of Portainer that the agents accept. */
 export interface ListedKey {
@@ -33,6 +34,8 @@ export interface ControlNeeds {
     forget(signal: AbortSignal): Promise<{ readonly nodes: readonly ForgetOutcome[] }>;
   };
   readonly health: () => HealthReport;
+  readonly nodes: (signal: AbortSignal) => Promise<NodesReport>;
+  readonly doctor: (signal: AbortSignal) => Promise<DoctorReport>;
   readonly log: Logger;
 }
 
@@ -40,74 +43,57 @@ export interface ControlOptions {
   readonly controlSocket: string;
   /** How long `forget` may take to reach all members. */
   readonly forgetTimeoutMs?: number;
+  /** How long members may take to be measured. */
+  readonly measureTimeoutMs?: number;
 }
 
 const ownerOnly = 0o600;
 /** Commands that an operator types. */
 const maxConnections = 16;
-const defaultForgetTimeoutMs = 5_000;
+const defaults = { forgetTimeoutMs: 5_000, measureTimeoutMs: 20_000 };
 
 /**
  * Best effort: an agent on a read-only file system serves without its control socket, and says so in the log.
  */
 export function createControl(needs: ControlNeeds, options: ControlOptions): Startable {
   let server: Server | undefined;
-  let inode: bigint | undefined;
-  const { controlSocket, forgetTimeoutMs = defaultForgetTimeoutMs } = options;
+  let bound: BoundSocket | undefined;
+  const settings = { ...defaults, ...options };
+  const { controlSocket } = options;
   return {
     name: 'control',
     async start(): Promise<void> {
       if (server !== undefined) return;
-      const starting = createServer((req, res) => void serve(needs, forgetTimeoutMs, req, res));
+      const starting = createServer((req, res) => void serve(needs, settings, req, res));
       starting.maxConnections = maxConnections;
       try {
-        inode = await bindPrivately(starting, controlSocket);
+        bound = await bindPrivately(starting, { path: controlSocket, mode: ownerOnly });
         server = starting;
       } catch (error) {
         starting.close();
-        needs.log.warn('no control socket: flotilla keys and health will not work', {
+        needs.log.warn('no control socket: the commands of flotilla will not find this agent', {
           path: controlSocket,
           reason: reasonOf(error),
         });
       }
     },
     async stop(): Promise<void> {
-      if (server === undefined) return;
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
+      const stopping = server;
       server = undefined;
+      if (stopping === undefined) return;
+      // Unless a newer agent has put its own in place.
+      if (bound !== undefined) await removeSocket(bound);
+      const closed = once(stopping, 'close');
+      stopping.close();
+      stopping.closeAllConnections();
       await closed;
-      // A newer agent may have put its own socket in place.
-      const current = await stat(controlSocket, { bigint: true }).catch(() => undefined);
-      if (current !== undefined && current.ino === inode) await rm(controlSocket, { force: true });
     },
   };
 }
 
-/**
- * Listens in a folder that only its owner may enter, sets the mode, then moves the socket into place: there is no
- * moment in which somebody else could connect, and a socket left by a killed agent is replaced.
- */
-async function bindPrivately(server: Server, path: string): Promise<bigint> {
-  await mkdir(dirname(path), { recursive: true });
-  const folder = await mkdtemp(join(dirname(path), '.control-'));
-  try {
-    const unfinished = join(folder, 's');
-    server.listen(unfinished);
-    await once(server, 'listening');
-    await chmod(unfinished, ownerOnly);
-    const { ino } = await stat(unfinished, { bigint: true });
-    await rename(unfinished, path);
-    return ino;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
 async function serve(
   needs: ControlNeeds,
-  forgetTimeoutMs: number,
+  { forgetTimeoutMs, measureTimeoutMs }: Required<ControlOptions>,
   req: IncomingMessage,
   res: ServerResponse,
 ): Promise<void> {
@@ -116,6 +102,12 @@ async function serve(
     switch (`${req.method} ${req.url}`) {
       case 'GET /health':
         send(res, 200, needs.health());
+        break;
+      case 'GET /nodes':
+        send(res, 200, await needs.nodes(AbortSignal.timeout(measureTimeoutMs)));
+        break;
+      case 'GET /doctor':
+        send(res, 200, await needs.doctor(AbortSignal.timeout(measureTimeoutMs)));
         break;
       case 'GET /keys':
         send(res, 200, { keys: needs.keys.list() });

@@ -2,7 +2,7 @@
 // so they are exact; of a failure inside us a client learns the code, never a stack or a path.
 
 import { type AgentError, nodeCode } from '../errors.ts';
-import { type Answer, answer, type Exchange } from '../exchange.ts';
+import { type Answer, answer, dockerError, type Exchange } from '../exchange.ts';
 import type { Logger } from '../log.ts';
 
 const json: readonly string[] = ['Content-Type', 'application/json'];
@@ -10,10 +10,14 @@ const json: readonly string[] = ['Content-Type', 'application/json'];
 /** Answers an exchange with an error of ours, and logs why, once. */
 export type Fail = (exchange: Exchange, error: AgentError) => void;
 
-/** `answerHeaders` is what the listener adds to each of its answers. */
-export function createFail(log: Logger, answerHeaders: readonly string[]): Fail {
+/** `answerHeaders` is what the listener adds to each of its answers; `shape` is the form of its errors. */
+export function createFail(
+  log: Logger,
+  answerHeaders: readonly string[],
+  shape: (error: AgentError) => Answer = toAnswer,
+): Fail {
   return (exchange, error) => {
-    const shaped = toAnswer(error);
+    const shaped = shape(error);
     const { method, url } = exchange.req;
     const fields = { reason: error.code, method, url, status: shaped.status, error: error.message };
     if (shaped.status >= 500) log.warn('request failed', fields);
@@ -62,6 +66,42 @@ export function toAnswer(error: AgentError): Answer {
     case 'config-invalid':
       return errorAnswer(503, 'The agent cannot serve this request now', error.code);
   }
+}
+
+/** On the Docker sockets: the form of the engine's own errors, which clients show as "Error response from daemon: …". */
+export function toDockerAnswer(error: AgentError): Answer {
+  return dockerError(dockerStatusOf(error), `flotilla: ${dockerMessageOf(error)}`);
+}
+
+/** Never 404: clients read that as "there is no such container", which is not known when a node cannot be asked. */
+function dockerStatusOf({ code }: AgentError): number {
+  switch (code) {
+    case 'request-invalid':
+      return 400;
+    case 'signature-missing':
+    case 'signature-invalid':
+      return 403;
+    case 'protocol-violation':
+      return 502;
+    case 'timeout':
+      return 504;
+    case 'member-unknown':
+    case 'no-manager':
+    case 'engine-unreachable':
+    case 'member-unreachable':
+    case 'member-untrusted':
+    case 'limit-exceeded':
+    case 'unavailable':
+    case 'cancelled':
+    case 'config-invalid':
+      return 503;
+  }
+}
+
+/** Its reader may use every engine of the cluster, so the reason is no secret; but what failed inside us says nothing. */
+function dockerMessageOf(error: AgentError): string {
+  if (error.code === 'unavailable' && error.cause !== undefined) return 'cannot serve this request now';
+  return error.message;
 }
 
 function engineDetails(error: AgentError): string {

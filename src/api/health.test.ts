@@ -20,6 +20,17 @@ const gone = (sinceMs: number): HealthInputs['engine'] => ({
   sinceMs,
 });
 
+const tunnel = { kind: 'waiting', port: 1, attempt: 2, reason: 'refused', retryAtMs: 3 } as const;
+const polling = {
+  kind: 'polling',
+  portainerUrl: 'https://p',
+  environmentId: 7,
+  intervalMs: 5_000,
+  lastGoodMs: 1,
+  failure: undefined,
+  tunnel: { kind: 'closed', why: 'not-wanted' },
+} as const;
+
 const cases: readonly (readonly [string, Partial<HealthInputs>, boolean, boolean, string | undefined])[] = [
   ['all is well', {}, true, true, undefined],
   ['the agent stands alone', { cluster: 'alone', members: 1 }, true, true, undefined],
@@ -34,6 +45,18 @@ const cases: readonly (readonly [string, Partial<HealthInputs>, boolean, boolean
     false,
     'closed: no Portainer was associated in time; restart the agent',
   ],
+  [
+    'Edge mode has no key',
+    { edge: { kind: 'unassociated', pageOpen: true } },
+    true,
+    false,
+    'no Edge key: give it on the Edge page',
+  ],
+  ['another agent polls', { edge: { kind: 'resting', reason: 'not-leader' } }, true, true, undefined],
+  ['it has not polled yet', { edge: { ...polling, lastGoodMs: undefined } }, true, false, 'not polled yet'],
+  ['it polls', { edge: polling }, true, true, undefined],
+  ['polls fail', { edge: { ...polling, failure: '502' } }, true, false, 'poll failed: 502'],
+  ['the tunnel does not come up', { edge: { ...polling, tunnel } }, true, false, 'tunnel not open: refused'],
   ['it is shutting down', { draining: true }, true, false, 'shutting down'],
   ['the engine is just gone', { engine: gone(90_000) }, true, false, 'unreachable for 10 s: refused'],
   ['the engine is gone for 60 s', { engine: gone(40_000) }, true, false, 'unreachable for 60 s: refused'],

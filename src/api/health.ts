@@ -2,6 +2,7 @@
 // Not alive asks for a restart; not ready asks for patience.
 
 import type { EngineHealth } from '../docker/docker.ts';
+import type { EdgeState } from '../edge/edge.ts';
 
 export interface HealthInputs {
   readonly engine: EngineHealth;
@@ -15,12 +16,14 @@ export interface HealthInputs {
   readonly members: number;
   /** Names of members that were here and are not. */
   readonly missing: readonly string[];
+  /** Undefined outside Edge mode. */
+  readonly edge?: EdgeState | undefined;
   /** Wall clock, milliseconds. */
   readonly nowMs: number;
 }
 
 export interface HealthCheck {
-  readonly name: 'engine' | 'listener' | 'cluster' | 'shutdown';
+  readonly name: 'engine' | 'listener' | 'cluster' | 'edge' | 'shutdown';
   readonly ok: boolean;
   readonly reason: string;
 }
@@ -41,7 +44,13 @@ export interface HealthReport {
 const maxEngineAbsenceMs = 60_000;
 
 export function decideHealth(inputs: HealthInputs): HealthReport {
-  const checks = [checkEngine(inputs), checkListener(inputs), checkCluster(inputs), checkShutdown(inputs)];
+  const checks = [
+    checkEngine(inputs),
+    checkListener(inputs),
+    checkCluster(inputs),
+    ...(inputs.edge === undefined ? [] : [checkEdge(inputs.edge)]),
+    checkShutdown(inputs),
+  ];
   return {
     alive: engineAbsenceMs(inputs) <= maxEngineAbsenceMs,
     ready: checks.every(({ ok }) => ok),
@@ -86,6 +95,27 @@ function checkCluster({ cluster, members }: HealthInputs): HealthCheck {
       return { name: 'cluster', ok: true, reason: members === 1 ? 'the only member' : `${members} members` };
     case 'joining':
       return { name: 'cluster', ok: false, reason: 'no other agent has answered yet' };
+  }
+}
+
+function checkEdge(edge: EdgeState): HealthCheck {
+  switch (edge.kind) {
+    case 'unassociated': {
+      const remedy = edge.pageOpen
+        ? 'give it on the Edge page'
+        : 'set EDGE_KEY, or restart for the Edge page';
+      return { name: 'edge', ok: false, reason: `no Edge key: ${remedy}` };
+    }
+    case 'resting':
+      return { name: 'edge', ok: true, reason: 'the agent on the leader polls' };
+    case 'polling': {
+      const { failure, tunnel, lastGoodMs } = edge;
+      if (failure !== undefined) return { name: 'edge', ok: false, reason: `poll failed: ${failure}` };
+      if (lastGoodMs === undefined) return { name: 'edge', ok: false, reason: 'not polled yet' };
+      if (tunnel.kind === 'waiting')
+        return { name: 'edge', ok: false, reason: `tunnel not open: ${tunnel.reason}` };
+      return { name: 'edge', ok: true, reason: `polls ${edge.portainerUrl}; tunnel ${tunnel.kind}` };
+    }
   }
 }
 

@@ -41,6 +41,21 @@ describe('metrics', () => {
     assert.match(text, /^flotilla_request_seconds_count\{route="local"\} 2$/m);
   });
 
+  it('sort durations into buckets that add up', async () => {
+    const metrics = metricsOf();
+    for (const seconds of [0.001, 0.002, 0.09, 0.1, 61]) metrics.requestEnded('manager', 200, seconds);
+    const lines = (await metrics.text()).split('\n').filter((line) => line.includes('route="manager"'));
+    const buckets = [1, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 5];
+    const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 10, 60, '+Inf'];
+    assert.deepEqual(lines, [
+      'flotilla_requests_total{route="manager",status="200"} 5',
+      ...bounds.map((le, at) => `flotilla_request_seconds_bucket{le="${le}",route="manager"} ${buckets[at]}`),
+      `flotilla_request_seconds_sum{route="manager"} ${0.001 + 0.002 + 0.09 + 0.1 + 61}`,
+      'flotilla_request_seconds_count{route="manager"} 5',
+    ]);
+    assert.match(await metrics.text(), /^# TYPE flotilla_request_seconds histogram$/m);
+  });
+
   it('count a stream down once, however often it is said to have ended', async () => {
     const metrics = metricsOf();
     const [first] = [metrics.streamOpened('hijack'), metrics.streamOpened('hijack')];

@@ -4,6 +4,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ClusterView } from '../cluster/cluster.ts';
 import type { EngineHealth } from '../docker/docker.ts';
+import { createRequestTally } from './request-tally.ts';
 
 /** Where a request went; the label `route`. */
 export type RouteClass = 'own' | 'local' | 'node' | 'manager' | 'cluster' | 'owner' | 'refused';
@@ -37,25 +38,12 @@ export interface MetricsText {
   text(): Promise<string>;
 }
 
-const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 10, 60];
 const partSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 60];
 
 export function createMetrics(needs: MetricsNeeds, { agentVersion }: MetricsOptions): Metrics & MetricsText {
   const registry = new Registry();
   const registers = [registry];
-  const requests = new Counter({
-    name: 'flotilla_requests_total',
-    help: 'Requests that ended, by where they went and the status of the answer',
-    labelNames: ['route', 'status'],
-    registers,
-  });
-  const durations = new Histogram({
-    name: 'flotilla_request_seconds',
-    help: 'From the end of a request’s headers to the end of its answer; streams are long by nature',
-    labelNames: ['route'],
-    buckets: requestSeconds,
-    registers,
-  });
+  const requests = createRequestTally(registry);
   const parts = new Histogram({
     name: 'flotilla_member_part_seconds',
     help: 'How long members took for their part of a merged list, by how it ended',
@@ -78,10 +66,7 @@ export function createMetrics(needs: MetricsNeeds, { agentVersion }: MetricsOpti
   addProcessMetrics(registry, agentVersion);
 
   return {
-    requestEnded: (route, status, seconds) => {
-      requests.inc({ route, status: statusLabel(status) });
-      durations.observe({ route }, seconds);
-    },
+    requestEnded: requests.ended,
     memberPartEnded: (outcome, seconds) => parts.observe({ outcome }, seconds),
     streamOpened: (kind) => {
       streams.inc({ kind });
@@ -95,11 +80,6 @@ export function createMetrics(needs: MetricsNeeds, { agentVersion }: MetricsOpti
     contentType: registry.contentType,
     text: () => registry.metrics(),
   };
-}
-
-/** An engine may answer any number; only statuses that exist become a series. */
-function statusLabel(status: number): string {
-  return Number.isInteger(status) && status >= 100 && status <= 599 ? String(status) : 'none';
 }
 
 /** Read from their owners at each scrape, so that no second copy of the state can go wrong. */

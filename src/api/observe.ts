@@ -15,7 +15,7 @@ export function createObserve(metrics: Metrics): Observe {
     };
     if (exchange.kind === 'request') {
       const { res } = exchange;
-      res.once('close', () => end(res.headersSent ? res.statusCode : clientLeft));
+      res.on('close', () => end(res.headersSent ? res.statusCode : clientLeft));
     } else {
       // What the raw bytes said is nobody's business here.
       exchange.socket.once('close', () => end(hijacked));

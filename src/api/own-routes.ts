@@ -11,6 +11,11 @@ import { answer, type Exchange } from '../exchange.ts';
 import { flotillaHeaderPrefix, portainerHeaders } from '../wire.ts';
 import type { FoundRoute } from './compat.ts';
 import { errorAnswer } from './error-response.ts';
+import type { OwnRouter } from './own-route.ts';
+import type { ServeBrowse } from './routes/browse.ts';
+import { readBrowseRequest } from './routes/browse-plan.ts';
+import { type DockerHub, serveDockerHub } from './routes/dockerhub.ts';
+import type { Consoles } from './routes/websocket.ts';
 import type { Target } from './target.ts';
 
 export interface OwnRoutesNeeds {
@@ -18,6 +23,9 @@ export interface OwnRoutesNeeds {
   /** An HTTPS agent whose connections are pinned to that member. */
   readonly peerAgent: (member: Member) => Agent;
   readonly hostInfo: () => Promise<unknown>;
+  readonly consoles: Pick<Consoles, 'serve' | 'serveHere'>;
+  readonly dockerHub: DockerHub;
+  readonly browse: ServeBrowse;
   /** Answers with an error in the compat listener's shape. */
   readonly fail: (exchange: Exchange, error: AgentError) => void;
 }
@@ -37,15 +45,23 @@ export interface OwnRoutes {
   serveHere(exchange: Exchange, route: string): void;
 }
 
+/** On the peer listener a route comes without its target. */
+const consolePrefix = '/websocket/';
+
+function queryOf({ req: { url = '' } }: Exchange): string {
+  const mark = url.indexOf('?');
+  return mark === -1 ? '' : url.slice(mark);
+}
+
 type Handler = (context: Koa.Context) => Promise<void> | void;
 
 export function createOwnRoutes(needs: OwnRoutesNeeds, options: OwnRoutesOptions): OwnRoutes {
   const handlers = createHandlers(needs, options);
-  const app = createApp(handlers);
+  const app = createApp(handlers, needs.browse);
   const relay = createRelay(needs, options);
 
   const serveHere = (exchange: Exchange, route: string, headers: readonly string[]): void => {
-    if (exchange.kind === 'upgrade' || !handlers.has(route)) {
+    if (exchange.kind === 'upgrade' || !(handlers.has(route) || isBrowse(route))) {
       const answered = errorAnswer(501, 'This agent does not serve this route yet');
       answer(exchange, { ...answered, headers: [...headers, ...answered.headers] });
       return;
@@ -56,16 +72,39 @@ export function createOwnRoutes(needs: OwnRoutesNeeds, options: OwnRoutesOptions
   };
 
   return {
-    serveHere: (exchange, route) => serveHere(exchange, route, []),
+    serveHere(exchange, route): void {
+      const [, path = ''] = route.split(' ');
+      if (path.startsWith(consolePrefix))
+        needs.consoles.serveHere(exchange, { path, query: queryOf(exchange) });
+      else serveHere(exchange, route, []);
+    },
     serve(exchange, found, target): void {
-      const member = found.router === 'host' ? targetOf(exchange, needs.view(), options) : needs.view().self;
+      if (found.router === 'websocket') {
+        needs.consoles.serve(exchange, { path: found.path, query: target.query });
+        return;
+      }
+      const isElsewhere = elsewhere.includes(found.router);
+      const member = isElsewhere ? targetOf(exchange, needs.view(), options) : needs.view().self;
       if (member === undefined)
         needs.fail(exchange, new AgentError('member-unknown', 'find the targeted agent'));
       else if (member.self || exchange.kind === 'upgrade')
         serveHere(exchange, found.route, options.answerHeaders);
-      else relay(exchange, member, `${found.path}${target.query}`);
+      else relay(exchange, member, `${relayedPath(found)}${target.query}`);
     },
   };
+}
+
+/** Those that the target header sends to another member. */
+const elsewhere: readonly OwnRouter[] = ['host', 'browse', 'browse-v1'];
+
+function isBrowse(route: string): boolean {
+  return readBrowseRequest(route, '') !== undefined;
+}
+
+/** Encoded again, and with the version that tells v1 from v2 there (agent-api.md Q7). */
+function relayedPath({ router, path }: FoundRoute): string {
+  const encoded = path.split('/').map(encodeURIComponent).join('/');
+  return router === 'browse-v1' ? `/v1${encoded}` : encoded;
 }
 
 function createHandlers(needs: OwnRoutesNeeds, options: OwnRoutesOptions): ReadonlyMap<string, Handler> {
@@ -91,6 +130,7 @@ function createHandlers(needs: OwnRoutesNeeds, options: OwnRoutesOptions): Reado
         context.body = body;
       },
     ],
+    ['POST /dockerhub', (context) => serveDockerHub(needs.dockerHub, context)],
     ['GET /host/info', async (context) => sendJson(context, 200, await needs.hostInfo())],
   ]);
 }
@@ -114,13 +154,19 @@ function sendJson(context: Koa.Context, status: number, value: unknown): void {
 
 function createApp(
   handlers: ReadonlyMap<string, Handler>,
+  serveBrowse: ServeBrowse,
 ): (req: IncomingMessage, res: ServerResponse, route: string) => void {
   const app = new Koa();
+  // Failures are answered and logged below; what is left are clients that went, which koa would print to stderr.
+  app.silent = true;
   // Which route it is was decided at the gate; koa must not look at the path a second time.
   const routes = new WeakMap<IncomingMessage, string>();
   app.use(async (context) => {
+    const route = routes.get(context.req) ?? '';
+    const browse = readBrowseRequest(route, context.req.url ?? '');
     try {
-      await handlers.get(routes.get(context.req) ?? '')?.(context);
+      if (browse === undefined) await handlers.get(route)?.(context);
+      else await serveBrowse(context, browse);
     } catch {
       const { status, body } = errorAnswer(500, 'Unable to retrieve host information');
       context.status = status;
@@ -144,6 +190,8 @@ function targetOf(exchange: Exchange, view: ClusterView, options: OwnRoutesOptio
 
 /** A member that falls silent within an answer of ours: reading its devices takes a moment, not half a minute. */
 const relaySilenceMs = 30_000;
+/** A disk may take minutes to write out the gigabytes of an upload, and nothing is sent meanwhile. */
+const browseSilenceMs = 600_000;
 
 function createRelay(
   needs: OwnRoutesNeeds,
@@ -153,7 +201,6 @@ function createRelay(
     xfwd: false,
     changeOrigin: true,
     ignorePath: false,
-    proxyTimeout: relaySilenceMs,
   });
   return ({ req, res }, member, path) => {
     const { answerHeaders } = options;
@@ -167,7 +214,11 @@ function createRelay(
     proxy.web(
       req,
       res,
-      { target: `https://${host}:${peerPort}`, agent: needs.peerAgent(member) },
+      {
+        target: `https://${host}:${peerPort}`,
+        agent: needs.peerAgent(member),
+        proxyTimeout: path.includes('/browse/') ? browseSilenceMs : relaySilenceMs,
+      },
       (error: unknown) => {
         needs.fail(
           { kind: 'request', req, res },

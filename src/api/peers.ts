@@ -5,12 +5,13 @@ import type { TLSSocket } from 'node:tls';
 import type { Authenticator, Verdict } from '../auth/auth.ts';
 import type { ClusterView, Member } from '../cluster/cluster.ts';
 import { AgentError, toAgentError } from '../errors.ts';
-import { acceptBody, answer, type Exchange, hasLeft, leaveSignal } from '../exchange.ts';
+import { acceptBody, answer, type Exchange, hasLeft, leaveSignal, readBody } from '../exchange.ts';
 import type { Logger } from '../log.ts';
-import type { DockerProxy, ServePart } from '../proxy/proxy.ts';
+import type { DockerProxy, ListForm, ServePart } from '../proxy/proxy.ts';
 import { decorateHeader, peerPaths, portainerHeaders } from '../wire.ts';
 import { errorAnswer, toAnswer } from './error-response.ts';
 import { findOwnRoute } from './own-route.ts';
+import { servePeerProbe } from './peer-probe.ts';
 import { cleanPath, parseTarget, type Target } from './target.ts';
 
 export interface PeerGateNeeds {
@@ -23,6 +24,8 @@ export interface PeerGateNeeds {
   readonly engineHangs: (signal: AbortSignal) => Promise<boolean>;
   /** Takes over what a member knows of the association, and says what holds then. Only with a cluster secret. */
   readonly exchangeAssociation: ((body: string) => string) | undefined;
+  /** The same for the Edge key; undefined outside Edge mode. */
+  readonly exchangeEdgeKey: ((body: string) => Promise<string>) | undefined;
   /** SHA-256 of a certificate's DER, in the form of member records. */
   readonly fingerprintOf: (certificate: Uint8Array) => string;
   /** Verifies what members pass on of the client's signature; undefined with a secret: then a member has authority. */
@@ -32,6 +35,8 @@ export interface PeerGateNeeds {
 
 /** The association is some 400 bytes. */
 const maxAssociationBytes = 4096;
+/** An Edge key of the greatest length, as JSON. */
+const maxEdgeKeyBytes = 8192;
 
 export interface PeerGate {
   handle(exchange: Exchange): void;
@@ -68,6 +73,11 @@ async function serve(
     await serveAssociation(needs, exchange);
     return;
   }
+  if (target.path === peerPaths.edgeKey && method === 'POST') {
+    await serveEdgeKey(needs, exchange);
+    return;
+  }
+  if (await servePeerProbe(exchange, target.path, Date.now)) return;
   const verdict = await verdictOf(needs, exchange);
   if (hasLeft(exchange)) return;
   if (verdict.kind === 'refused') throw new AgentError(verdict.code, verdict.details);
@@ -81,16 +91,22 @@ async function execute(needs: PeerGateNeeds, exchange: Exchange, target: Target)
     needs.serveOwn(exchange, own.route);
     return;
   }
-  const list =
-    exchange.req.headers[decorateHeader] === undefined ? undefined : needs.proxy.listKindOf(target.path);
+  const form = exchange.req.headers[decorateHeader];
+  const list = form === undefined ? undefined : needs.proxy.listKindOf(target.path);
   if (list !== undefined) {
     const { method = '', rawHeaders } = exchange.req;
-    const request = { method, path: `${target.rawPath}${target.query}`, rawHeaders };
-    const part = await needs.servePart(list, request, leaveSignal(exchange));
+    const request = { method, path: exchange.req.url ?? '', rawHeaders };
+    const part = await needs.servePart(list, parseForm(form), request, leaveSignal(exchange));
     if (!hasLeft(exchange)) answer(exchange, part);
     return;
   }
   needs.proxy.here({ exchange, target, answerHeaders: [] });
+}
+
+/** A form of a later agent is refused: a part in another one would break the merged list. */
+function parseForm(form: string | string[] | undefined): ListForm {
+  if (form === 'portainer' || form === 'label') return form;
+  throw new AgentError('request-invalid', `decorate a list: unknown form ${JSON.stringify(form)}`);
 }
 
 /** The member whose record pins the certificate that this connection was opened with. */
@@ -124,14 +140,18 @@ async function serveAssociation({ exchangeAssociation }: PeerGateNeeds, exchange
     answer(exchange, errorAnswer(404, 'Associations are shared only in a cluster with a secret'));
     return;
   }
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of exchange.req as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > maxAssociationBytes) throw new AgentError('limit-exceeded', 'read association: too large');
-    chunks.push(chunk);
+  const sent = await readBody(exchange, maxAssociationBytes);
+  const body = exchangeAssociation(sent.toString('utf8'));
+  answer(exchange, { status: 200, headers: ['Content-Type', 'application/json'], body });
+}
+
+async function serveEdgeKey({ exchangeEdgeKey }: PeerGateNeeds, exchange: Exchange): Promise<void> {
+  if (exchangeEdgeKey === undefined || exchange.kind === 'upgrade') {
+    answer(exchange, errorAnswer(404, 'This agent does not run in Edge mode'));
+    return;
   }
-  const body = exchangeAssociation(Buffer.concat(chunks).toString('utf8'));
+  const sent = await readBody(exchange, maxEdgeKeyBytes);
+  const body = await exchangeEdgeKey(sent.toString('utf8'));
   answer(exchange, { status: 200, headers: ['Content-Type', 'application/json'], body });
 }
 
@@ -140,6 +160,12 @@ function refuse({ log }: PeerGateNeeds, exchange: Exchange, error: AgentError): 
   if (error.code === 'cancelled' && hasLeft(exchange)) {
     // It gave up at its deadline, and says so itself.
     log.debug('member left', { error: error.message });
+    return;
+  }
+  if (error.code === 'timeout') {
+    // The same deadline, and it was ours that ended first.
+    log.debug('engine too slow for a member', { error: error.message });
+    answer(exchange, toAnswer(error));
     return;
   }
   log.warn('member refused', { reason: error.code, remote: remoteAddress, error: error.message });

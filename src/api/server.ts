@@ -8,6 +8,8 @@ import type { Duplex } from 'node:stream';
 import { type TlsOptions, Server as tlsServer } from 'node:tls';
 import { AgentError, nodeCode } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
+import { answerHalfClosed } from './half-close.ts';
+import { type BoundSocket, bindPrivately, type UnixPlace } from './unix-socket.ts';
 
 export interface ServerNeeds {
   readonly handle: (exchange: Exchange) => void;
@@ -31,6 +33,8 @@ export interface Listener {
   state(): ListenerState;
   /** Undefined `tls` is plain HTTP. Moves there if it listens already. Rejects with `unavailable` when the address cannot be had. */
   listen(host: string, port: number, tls: TlsOptions | undefined): Promise<AddressInfo>;
+  /** The same on a unix socket, as plain HTTP. Rejects with what the file system says. */
+  listenOnSocket(place: UnixPlace): Promise<BoundSocket>;
   /** For connections to come. */
   renewCertificate(tls: TlsOptions): void;
   /** Stops accepting and closes idle connections; resolves when the last one has ended, or at the deadline by force. */
@@ -46,22 +50,39 @@ const headersTimeoutMs = 60_000;
 export const maxConnections: number = 16_384;
 const tcpKeepAliveMs = 30_000;
 const drainSweepMs = 50;
+/** What a refused client still sends is dropped for so long, as Go's server does it. */
+const refusedLingerMs = 500;
 
 export function createListener(needs: ServerNeeds, options: ServerOptions): Listener {
   let live: { readonly server: Server; readonly sockets: ReadonlySet<Duplex> } | undefined;
   let closed = false;
+  const open = async <T>(
+    at: string,
+    tls: TlsOptions | undefined,
+    bind: (server: Server) => Promise<T>,
+  ): Promise<T> => {
+    if (closed) throw new AgentError('unavailable', `listen on ${at}: the listener was closed`);
+    if (live !== undefined) await drain(live.server, live.sockets, AbortSignal.abort());
+    live = undefined;
+    const server = createServer(needs, options, tls);
+    const sockets = trackSockets(server);
+    try {
+      const bound = await bind(server);
+      live = { server, sockets };
+      return bound;
+    } catch (error) {
+      server.close();
+      throw error;
+    }
+  };
   return {
     state: () => (closed ? 'closed' : live === undefined ? 'starting' : 'listening'),
-    async listen(host, port, tls): Promise<AddressInfo> {
-      if (closed) throw new AgentError('unavailable', `listen on ${host}:${port}: the listener was closed`);
-      if (live !== undefined) await drain(live.server, live.sockets, AbortSignal.abort());
-      live = undefined;
-      const server = createServer(needs, options, tls);
-      const sockets = trackSockets(server);
-      const address = await listen(server, host, port);
-      live = { server, sockets };
-      return address;
-    },
+    listen: (host, port, tls) => open(`${host}:${port}`, tls, (server) => listen(server, host, port)),
+    listenOnSocket: (place) =>
+      open(place.path, undefined, (server) => {
+        answerHalfClosed(server);
+        return bindPrivately(server, place);
+      }),
     renewCertificate(tls): void {
       if (live?.server instanceof tlsServer) live.server.setSecureContext(tls);
     },
@@ -120,7 +141,11 @@ function attach(server: Server, needs: ServerNeeds): void {
   };
   server.on('upgrade', onRaw);
   server.on('connect', onRaw);
+  const refused = new WeakSet<Duplex>();
   server.on('clientError', (error: Error, socket: Duplex) => {
+    // The parser complains again about everything that still comes.
+    if (refused.has(socket)) return;
+    refused.add(socket);
     needs.onBadRequest(nodeCode(error) ?? error.message);
     refuse(socket, nodeCode(error));
   });
@@ -140,7 +165,10 @@ function refuse(socket: Duplex, code: string | undefined): void {
         : '400 Bad Request';
   const body = '{"message":"Invalid request"}';
   const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n`;
-  socket.end(`${head}Connection: close\r\n\r\n${body}`, () => socket.destroy());
+  socket.end(`${head}Connection: close\r\n\r\n${body}`);
+  // A client in the middle of sending reads a reset, and not our answer, when its bytes are not taken.
+  const timer = setTimeout(() => socket.destroy(), refusedLingerMs);
+  socket.once('close', () => clearTimeout(timer));
 }
 
 type HijackTest = ServerNeeds['isHijack'];

@@ -1,54 +1,15 @@
 // The command line as people use it: as a process, with its words, its exit codes, and a real control socket.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { flotilla, withControlSocket } from '../../test/support/run-cli.ts';
 import type { HealthReport } from '../api/health.ts';
 import { variables } from '../config/env.ts';
-import { agentHelpText } from './help.ts';
+import { commandSpecs } from './commands.ts';
+import { agentHelpText, commandHelpText, usageText } from './help.ts';
 import { forgetText, keysText } from './keys.ts';
-
-const program = join(import.meta.dirname, '../flotilla.ts');
-const runTimeoutMs = 8_000;
-
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function flotilla(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
-  return new Promise((resolve) => {
-    const options = { env: { PATH: process.env.PATH, ...env }, timeout: runTimeoutMs };
-    execFile(process.execPath, [program, ...argv], options, (error, out, err) => {
-      const code = typeof error?.code === 'number' ? error.code : error === null ? 0 : -1;
-      resolve({ code, out, err });
-    });
-  });
-}
-
-/** A control socket that answers each path with a fixed status and value. */
-async function withControlSocket(
-  answers: Readonly<Record<string, readonly [number, unknown]>>,
-  test: (path: string) => Promise<void>,
-): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'cli-'));
-  const path = join(folder, 'control.sock');
-  const server = createServer((req, res) => {
-    const [status, value] = answers[`${req.method} ${req.url}`] ?? [404, { error: 'no such command' }];
-    res.writeHead(status).end(JSON.stringify(value));
-  });
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  try {
-    await test(path);
-  } finally {
-    server.close();
-    await rm(folder, { recursive: true, force: true });
-  }
-}
 
 const report: HealthReport = {
   alive: true,
@@ -68,8 +29,33 @@ describe('command line', () => {
     assert.deepEqual([wrong.code, wrong.out], [2, '']);
     assert.match(wrong.err, /no such command: "agnet"/);
     assert.equal((await flotilla([])).code, 2);
-    assert.equal((await flotilla(['keys', 'burn'])).code, 2);
+    const verb = await flotilla(['keys', 'burn']);
+    assert.equal(verb.code, 2);
+    assert.match(verb.err, /expected one of: flotilla keys list, flotilla keys forget/);
+    assert.equal((await flotilla(['keys', 'list', 'more'])).code, 2);
+    assert.equal((await flotilla(['context', 'create', '--prefix', '../x'])).code, 2);
     assert.equal((await flotilla(['health', '--loud'])).code, 2);
+  });
+
+  it('lists every command, and with --help every option of one', async () => {
+    for (const spec of commandSpecs) {
+      assert.match(usageText(), new RegExp(`^  ${spec.name} `, 'm'));
+      const text = commandHelpText(spec);
+      for (const { name } of spec.options) assert.ok(text.includes(`--${name}`), name);
+      for (const { verb } of spec.verbs) assert.ok(text.includes(verb), verb);
+    }
+    const { code, out } = await flotilla(['doctor', '--help']);
+    assert.equal(code, 0);
+    assert.match(out, /^flotilla doctor \[node…\] \[options\]$/m);
+  });
+
+  it('documents every command and option', async () => {
+    const text = await readFile(join(import.meta.dirname, '../../docs/CLI.md'), 'utf8');
+    for (const { name, verbs, options } of commandSpecs) {
+      const words = verbs.length === 0 ? [name] : verbs.map(({ verb }) => `${name} ${verb}`);
+      for (const word of words) assert.ok(text.includes(`flotilla ${word}`), word);
+      for (const option of options) assert.ok(text.includes(`--${option.name}`), `${name} --${option.name}`);
+    }
   });
 
   it('lists every option of the agent', () => {

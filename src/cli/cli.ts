@@ -3,16 +3,22 @@
 
 import { AgentError, reasonOf } from '../errors.ts';
 import { agentVersion } from '../version.ts';
-import { usageText } from './help.ts';
+import { commandSpec } from './commands.ts';
+import { commandHelpText, usageText } from './help.ts';
 
 const exitCodes = { success: 0, failure: 1, usage: 2 } as const;
 
 type Command = (argv: readonly string[]) => Promise<number>;
 
+/** `agent` explains itself; what the others take is in commands.ts. */
 const commands: Readonly<Record<string, Command>> = {
   agent: async (argv) => (await import('./agent.ts')).runAgentCommand(argv),
+  nodes: async (argv) => (await import('./nodes.ts')).runNodes(argv),
+  doctor: async (argv) => (await import('./doctor.ts')).runDoctor(argv),
+  context: async (argv) => (await import('./context.ts')).runContext(argv),
   keys: async (argv) => (await import('./keys.ts')).runKeys(argv),
   health: async (argv) => (await import('./health.ts')).runHealth(argv),
+  completion: async (argv) => (await import('./completion.ts')).runCompletion(argv),
   version: async () => print(`${agentVersion}\n`),
   help: async () => print(usageText()),
 };
@@ -27,6 +33,9 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     process.stderr.write(`flotilla: ${fault}\n\n${usageText()}`);
     return exitCodes.usage;
   }
+  const spec = commandSpec(word ?? '');
+  if (spec !== undefined && rest.some((one) => one === '--help' || one === '-h'))
+    return print(commandHelpText(spec));
   try {
     return await command(rest);
   } catch (error) {

@@ -1,17 +1,15 @@
 // `flotilla health`: how the agent on this node is, in words and as an exit code. The container's HEALTHCHECK.
 
 import type { HealthReport } from '../api/health.ts';
-import { AgentError } from '../errors.ts';
-import { askAgent, parseControlWords } from './control-client.ts';
+import { askAgent } from './control-client.ts';
+import { parseWords } from './words.ts';
 
 export async function runHealth(argv: readonly string[]): Promise<number> {
-  const { words, json, ready, socketPath } = parseControlWords(argv);
-  if (words.length > 0)
-    throw new AgentError('config-invalid', 'flotilla health takes no words, only options');
+  const words = parseWords('health', argv);
   // The agent that answers is this same program: its answer has the shape that api/health.ts gives it.
-  const report = (await askAgent(socketPath, 'GET', '/health')) as HealthReport;
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : healthText(report));
-  return report.alive && (report.ready || !ready) ? 0 : 1;
+  const report = (await askAgent(words.socketPath, 'GET', '/health')) as HealthReport;
+  process.stdout.write(words.json ? `${JSON.stringify(report)}\n` : healthText(report));
+  return report.alive && (report.ready || !words.has('ready')) ? 0 : 1;
 }
 
 export function healthText(report: HealthReport): string {

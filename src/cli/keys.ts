@@ -2,15 +2,11 @@
 
 import { createHash } from 'node:crypto';
 import type { ForgetOutcome, ListedKey } from '../api/control.ts';
-import { AgentError } from '../errors.ts';
-import { askAgent, parseControlWords } from './control-client.ts';
+import { askAgent } from './control-client.ts';
+import { parseWords } from './words.ts';
 
 export async function runKeys(argv: readonly string[]): Promise<number> {
-  const { words, json, socketPath } = parseControlWords(argv);
-  const [verb, ...more] = words;
-  if (more.length > 0 || (verb !== 'list' && verb !== 'forget')) {
-    throw new AgentError('config-invalid', 'expected: flotilla keys list, or flotilla keys forget');
-  }
+  const { verb, json, socketPath } = parseWords('keys', argv);
   if (verb === 'list') {
     // The agent that answers is this same program: its answer has the shape that api/control.ts gives it.
     const { keys } = (await askAgent(socketPath, 'GET', '/keys')) as { readonly keys: readonly ListedKey[] };

@@ -19,6 +19,15 @@ export interface AddressFacts {
   readonly localAddresses: readonly string[];
 }
 
+/** Why that address, in words for an operator. */
+export function explainOwnAddress(facts: AddressFacts, { advertise }: OwnAddress): string {
+  if (facts.advertiseAddr !== undefined) return 'set by FLOTILLA_ADVERTISE_ADDR';
+  const network = facts.container?.addresses.find(({ address }) => address === advertise)?.network;
+  if (network === undefined) return 'the address that this host sends from towards the others';
+  const known = facts.answers.includes(advertise) ? ", and the agents' name resolves to it" : '';
+  return `the container's address on the network ${network}${known}`;
+}
+
 export interface OwnAddress {
   readonly advertise: string;
   readonly listen: string;

@@ -183,6 +183,61 @@ describe('cluster', function () {
     await eventually(() => openResources().length === 0, { withinMs: 5_000 });
     for (const index of [1, 2, 3, 4]) assert.ok(await isFree(addressOf(index), port));
   });
+
+  it('diagnoses how far it gets at each address: members, refusals, and agents with another secret', async () => {
+    const port = await freePort();
+    const { cluster } = await start({ index: 1, port, seeds: [1, 2, 3, 4], secret: 'one' });
+    await start({ index: 2, port, seeds: [1], secret: 'one' });
+    await start({ index: 3, port, seeds: [1], secret: 'another' });
+    await eventually(() => cluster.view().members.length === 2, { withinMs: 5_000 });
+    const { state, sources, addresses } = await cluster.diagnose(forever);
+    assert.equal(state.kind === 'running' && state.reason, 'set by FLOTILLA_ADVERTISE_ADDR');
+    assert.deepEqual(
+      sources.map(({ source, own, proved, fault }) => [source, own, proved, fault]),
+      [1, 2, 3, 4].map((index) => [
+        `seed ${addressOf(index)}`,
+        index === 1 ? 1 : 0,
+        index === 2 ? 1 : 0,
+        undefined,
+      ]),
+    );
+    assert.deepEqual(
+      addresses.map(({ address, nodeName, member, gossip, handshake }) => [
+        address,
+        nodeName,
+        member,
+        gossip.kind,
+        handshake === undefined || handshake === 'done' ? handshake : 'not done',
+      ]),
+      [
+        [addressOf(2), 'node-2', 'live', 'open', undefined],
+        [addressOf(3), undefined, 'unknown', 'open', 'not done'],
+        [addressOf(4), undefined, 'unknown', 'refused', undefined],
+      ],
+    );
+  });
+
+  it('says why there is nothing to diagnose', async () => {
+    const port = await freePort();
+    const { cluster } = await start({ index: 1, port });
+    assert.deepEqual(await cluster.diagnose(forever), {
+      state: { kind: 'alone' },
+      sources: [],
+      addresses: [],
+    });
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(port, addressOf(2), resolve));
+    try {
+      const blocked = await start({ index: 2, port, seeds: [1] });
+      const reason = await eventually(async () => {
+        const { state } = await blocked.cluster.diagnose(forever);
+        return state.kind === 'failed' && state.reason;
+      });
+      assert.match(String(reason), /listen on 127\.0\.0\.3/);
+    } finally {
+      taken.close();
+    }
+  });
 });
 
 function openResources(): readonly string[] {
@@ -243,6 +298,7 @@ function factsOf(index: number, role: 'manager' | 'worker' | undefined): EngineF
     engineVersion: '20.10.24',
     apiVersion: '1.41',
     minApiVersion: '1.12',
+    osType: 'linux',
     rootDir: '/var/lib/docker',
     swarm:
       role === undefined ? undefined : { nodeId: `id-${index}`, clusterId: undefined, role, leader: false },

@@ -11,7 +11,7 @@ import { createLookup, type Lookup } from './lookup.ts';
 import { nextGeneration } from './membership.ts';
 import { createIdentity, type Identity } from './record.ts';
 import type { SelfDescription } from './self-record.ts';
-import { runSession } from './session.ts';
+import { runSession, type SessionPhase } from './session.ts';
 import { isSameView, summarize, toLoneView, toView } from './view.ts';
 
 /** What a member says of itself. Signed by its identity before it travels. */
@@ -59,6 +59,8 @@ export interface MissingMember {
   readonly reason: 'dead';
   /** Wall clock of the moment it was declared dead, milliseconds. */
   readonly sinceMs: number;
+  /** The last that it said of itself. */
+  readonly record?: MemberRecord;
 }
 
 export interface ClusterView {
@@ -70,6 +72,60 @@ export interface ClusterView {
   readonly missing: readonly MissingMember[];
 }
 
+/** What came of opening a TCP connection. */
+export type Knock =
+  | { readonly kind: 'open' }
+  /** The host answered that nothing listens, or a firewall did in its place. */
+  | { readonly kind: 'refused' }
+  /** Nobody answered: a firewall that drops, no such host, or a route that ends. */
+  | { readonly kind: 'silent'; readonly afterMs: number }
+  /** This host or a router knows no way. */
+  | { readonly kind: 'unreachable'; readonly reason: string };
+
+/** Why the cluster is as it is, measured now (see diagnosis.ts). */
+export interface ClusterDiagnosis {
+  readonly state: /** Not told to cluster: no Swarm, no seeds, no name. */
+    | { readonly kind: 'alone' }
+    | { readonly kind: 'finding-address' }
+    /** Tried again each second. */
+    | { readonly kind: 'failed'; readonly reason: string }
+    | { readonly kind: 'stepped-down'; readonly address: string }
+    /** Why this address, in words. */
+    | {
+        readonly kind: 'running';
+        readonly advertise: string;
+        readonly listen: string;
+        readonly reason: string;
+      };
+  readonly sources: readonly SourceDiagnosis[];
+  readonly addresses: readonly AddressDiagnosis[];
+}
+
+export interface SourceDiagnosis {
+  /** `dns <name>`, `tasks` or `seed <host>`. */
+  readonly source: string;
+  readonly addresses: readonly string[];
+  /** How many of them are this agent itself. */
+  readonly own: number;
+  /** How many of them are live members. */
+  readonly proved: number;
+  readonly fault: string | undefined;
+}
+
+export interface AddressDiagnosis {
+  readonly address: string;
+  readonly gossipPort: number;
+  readonly peerPort: number;
+  /** The sources that name it; none: only a member's record does. */
+  readonly sources: readonly string[];
+  readonly nodeName: string | undefined;
+  readonly member: 'live' | 'missing' | 'unknown';
+  readonly gossip: Knock;
+  readonly peer: Knock;
+  /** With those that are no live members and listen: whether the other side proved that it knows our secret. */
+  readonly handshake: 'done' | 'refused' | 'failed' | undefined;
+}
+
 export interface Cluster {
   readonly name: 'cluster';
   /** Throws `unavailable` before the start. */
@@ -78,6 +134,8 @@ export interface Cluster {
   onChange(listener: (view: ClusterView, before: ClusterView) => void): () => void;
   /** Tells the others what changed here without the engine saying so: the Edge key. */
   refresh(): void;
+  /** Looks for the other agents anew and tells how far it got; takes seconds where addresses are silent. */
+  diagnose(signal: AbortSignal): Promise<ClusterDiagnosis>;
   /** Returns at once; the cluster is joined in the background, for ever if need be. */
   start(signal: AbortSignal): Promise<void>;
   /** Announces the leave, then closes every connection. */
@@ -145,6 +203,7 @@ class ClusterMember implements Cluster {
   #viewBuiltMs = 0;
   #detector: Detector | undefined;
   #session: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
+  #phase: SessionPhase | undefined;
   #endFacts: (() => void) | undefined;
   #loneGeneration = 0;
 
@@ -172,6 +231,15 @@ class ClusterMember implements Cluster {
   refresh(): void {
     this.#detector?.refresh();
     if (this.#view !== undefined) this.#update();
+  }
+
+  async diagnose(signal: AbortSignal): Promise<ClusterDiagnosis> {
+    const phase = this.#session === undefined ? undefined : this.#phase;
+    const nothing = { sources: [], addresses: [] };
+    if (phase === undefined) return { state: { kind: 'alone' }, ...nothing };
+    if (phase.kind !== 'running') return { state: phase, ...nothing };
+    const { advertise, listen, reason } = phase;
+    return { state: { kind: 'running', advertise, listen, reason }, ...(await phase.diagnose(signal)) };
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -223,6 +291,9 @@ class ClusterMember implements Cluster {
       onChange: (detector: Detector | undefined) => {
         this.#detector = detector;
         this.#update();
+      },
+      onPhase: (phase: SessionPhase) => {
+        this.#phase = phase;
       },
     };
     const ended = runSession(needs, this.#options, abort.signal).catch((error: unknown) =>

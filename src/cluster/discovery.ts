@@ -33,7 +33,8 @@ export interface DiscoveryOptions {
   readonly own: Endpoint;
 }
 
-interface Finding {
+/** What one source of addresses answered. */
+export interface Finding {
   readonly source: string;
   readonly endpoints: readonly Endpoint[];
   readonly fault: string | undefined;
@@ -75,8 +76,9 @@ export async function discover(
   }
 }
 
-async function askSources(
-  needs: DiscoveryNeeds,
+/** What every source says now. Never rejects: a source that fails says so in its finding. */
+export async function askSources(
+  needs: Pick<DiscoveryNeeds, 'lookup' | 'taskAddresses'>,
   options: DiscoveryOptions,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
@@ -139,7 +141,7 @@ async function dial(needs: DiscoveryNeeds, target: Endpoint, report: Report): Pr
 }
 
 /** With another pre-shared key the other side hears noise and hangs up: no clearer sign than this exists. */
-function isHandshakeFailure(error: unknown): boolean {
+export function isHandshakeFailure(error: unknown): boolean {
   return (
     error instanceof Error && error.cause instanceof Error && error.cause.name === 'EncryptionFailedError'
   );

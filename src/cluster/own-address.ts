@@ -8,7 +8,7 @@ import { networkInterfaces } from 'node:os';
 import type { OwnContainer } from '../docker/docker.ts';
 import { reasonOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { chooseOwnAddress, type OwnAddress } from './advertise.ts';
+import { chooseOwnAddress, explainOwnAddress, type OwnAddress } from './advertise.ts';
 import type { Clock } from './clock.ts';
 import { waitFor } from './wait.ts';
 
@@ -28,6 +28,8 @@ export interface OwnAddressOptions {
 
 export interface OwnPlace {
   readonly address: OwnAddress;
+  /** Why that one. */
+  readonly reason: string;
   /** Name that resolves to all agents, if there is one. */
   readonly host: string | undefined;
   readonly serviceName: string | undefined;
@@ -76,15 +78,17 @@ async function tryOwnPlace(
   const answers = host === undefined ? [] : await resolve(needs, host, signal);
   const seed = options.seeds[0]?.host;
   const towards = answers[0] ?? (seed === undefined ? undefined : (await resolve(needs, seed, signal))[0]);
-  const address = chooseOwnAddress({
+  const facts = {
     advertiseAddr: await literal(needs, options.advertiseAddr, signal),
     container,
     inSwarm: needs.inSwarm(),
     answers,
     routeAddress: await routeAddress(towards),
     localAddresses: localAddresses(),
-  });
-  return address === undefined ? undefined : { address, host, serviceName };
+  };
+  const address = chooseOwnAddress(facts);
+  if (address === undefined) return undefined;
+  return { address, reason: explainOwnAddress(facts, address), host, serviceName };
 }
 
 /** A DNS that is dead now is no reason to wait: the choice is made without its answers. */

@@ -5,11 +5,12 @@ import type { EngineFacts, OwnContainer } from '../docker/docker.ts';
 import { reasonOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Clock } from './clock.ts';
-import type { ClusterOptions, MemberRecord } from './cluster.ts';
+import type { ClusterDiagnosis, ClusterOptions, MemberRecord } from './cluster.ts';
 import { Detector } from './detector.ts';
-import { discover } from './discovery.ts';
+import { diagnose } from './diagnosis.ts';
+import { askSources, type DiscoveryNeeds, discover, type Finding } from './discovery.ts';
 import { isListening } from './knock.ts';
-import { isLive } from './membership.ts';
+import { type Entry, isLive } from './membership.ts';
 import type { Endpoint, MemberNetwork } from './network.ts';
 import { findOwnPlace, localAddresses, type OwnPlace } from './own-address.ts';
 import type { Identity } from './record.ts';
@@ -30,7 +31,21 @@ export interface SessionNeeds {
   readonly createNetwork: () => MemberNetwork;
   /** The detector in charge, or none; called at each change of either. */
   readonly onChange: (detector: Detector | undefined) => void;
+  /** How far the session has come, told at each step. */
+  readonly onPhase: (phase: SessionPhase) => void;
 }
+
+export type SessionPhase =
+  | { readonly kind: 'finding-address' }
+  | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'stepped-down'; readonly address: string }
+  | {
+      readonly kind: 'running';
+      readonly advertise: string;
+      readonly listen: string;
+      readonly reason: string;
+      readonly diagnose: (signal: AbortSignal) => Promise<Pick<ClusterDiagnosis, 'sources' | 'addresses'>>;
+    };
 
 const retryMs = 1_000;
 const knockTimeoutMs = 1_000;
@@ -48,17 +63,21 @@ export async function runSession(
   let logged = '';
   while (!signal.aborted) {
     const inSwarm = (): boolean => needs.facts().swarm !== undefined;
+    // After a failure the reason is worth more than the step that follows it.
+    if (logged === '') needs.onPhase({ kind: 'finding-address' });
     const place = await findOwnPlace({ ...needs, inSwarm }, options, signal);
     if (place === undefined) return;
     try {
       const rival = await takePart(needs, options, place, highestSeen, signal);
       if (rival === undefined) return;
       highestSeen = rival.generation;
+      needs.onPhase({ kind: 'stepped-down', address: rival.address });
       await outwait(needs, rival, signal);
     } catch (error) {
       if (reasonOf(error) !== logged)
         needs.log.error('gossip not started; trying again', { reason: reasonOf(error) });
       logged = reasonOf(error);
+      needs.onPhase({ kind: 'failed', reason: logged });
       await waitFor(needs.clock, retryMs, signal);
     }
   }
@@ -96,26 +115,37 @@ async function takePart(
     { ...options, highestSeen },
   );
   const running = AbortSignal.any([signal, ended.signal]);
+  const search: DiscoveryNeeds = {
+    ...needs,
+    network,
+    taskAddresses: (abort) =>
+      place.serviceName === undefined ? Promise.resolve([]) : needs.taskAddresses(place.serviceName, abort),
+    memberEndpoints: () => othersOf(detector),
+    isOwn: (endpoint) => isOwnEndpoint(endpoint, own),
+    onAlone: () => detector.markAlone(),
+  };
+  const where = { host: place.host, seeds: options.seeds.map(toEndpoint), port: options.gossipPort, own };
   try {
     await network.start({ address: listen, port: options.gossipPort }, detector);
     needs.log.info('gossip listens', { listen, advertise, port: options.gossipPort });
     detector.start();
     needs.onChange(detector);
-    await discover(
-      {
-        ...needs,
-        network,
-        taskAddresses: (abort) =>
-          place.serviceName === undefined
-            ? Promise.resolve([])
-            : needs.taskAddresses(place.serviceName, abort),
-        memberEndpoints: () => othersOf(detector),
-        isOwn: (endpoint) => isOwnEndpoint(endpoint, own),
-        onAlone: () => detector.markAlone(),
-      },
-      { host: place.host, seeds: options.seeds.map(toEndpoint), port: options.gossipPort, own },
-      running,
-    );
+    needs.onPhase({
+      kind: 'running',
+      ...place.address,
+      reason: place.reason,
+      diagnose: (abort) =>
+        diagnose(
+          {
+            ...search,
+            sources: async (within) => nameSources(await askSources(search, where, within), place),
+            others: () => othersKnownTo(detector),
+          },
+          peerPort,
+          AbortSignal.any([abort, running]),
+        ),
+    });
+    await discover(search, where, running);
     // An agent that stepped down leaves without a word: the newer one speaks for the engine.
     if (rival === undefined) await detector.leave();
   } finally {
@@ -167,11 +197,21 @@ function createRivalCheck(
   };
 }
 
-function othersOf(detector: Detector): readonly Endpoint[] {
+/** For people: the name that DNS was asked for; the task list only where there is a service to have tasks. */
+function nameSources(findings: readonly Finding[], { host, serviceName }: OwnPlace): readonly Finding[] {
+  return findings
+    .filter(({ source }) => source !== 'tasks' || serviceName !== undefined)
+    .map((finding) => (finding.source === 'dns' ? { ...finding, source: `dns ${host}` } : finding));
+}
+
+function othersKnownTo(detector: Detector): readonly Entry[] {
   const self = detector.self();
-  return detector
-    .entries()
-    .filter((entry) => isLive(entry) && entry.signed.record.engineId !== self.engineId)
+  return detector.entries().filter(({ signed }) => signed.record.engineId !== self.engineId);
+}
+
+function othersOf(detector: Detector): readonly Endpoint[] {
+  return othersKnownTo(detector)
+    .filter(isLive)
     .map((entry) => ({ address: entry.signed.record.address, port: entry.signed.record.gossipPort }));
 }
 

@@ -68,8 +68,9 @@ function toMember(entry: Entry, facts: ViewFacts): Member {
 }
 
 function toMissing(entry: Entry): MissingMember {
-  const { nodeName, engineId } = entry.signed.record;
-  return { nodeName, engineId, reason: 'dead', sinceMs: entry.sinceWallMs };
+  const { record } = entry.signed;
+  const { nodeName, engineId } = record;
+  return { nodeName, engineId, reason: 'dead', sinceMs: entry.sinceWallMs, record };
 }
 
 function byName(a: Member, b: Member): number {

@@ -72,6 +72,22 @@ describe('docker', () => {
     });
   });
 
+  it('tells the nodes of the Swarm where its engine is a manager', async () => {
+    const engine = await startFakeEngine({ name: 'node1', swarm: 'manager' });
+    const docker = dockerOn(engine);
+    await withDocker(engine, docker, async () => {
+      await docker.start(never);
+      const nodes = await docker.swarmNodes(never);
+      assert.deepEqual(
+        nodes?.map(({ nodeName, role }) => [nodeName, role]),
+        [['node1', 'manager']],
+      );
+      engine.become({ swarm: 'worker' });
+      await docker.refresh();
+      assert.equal(await docker.swarmNodes(never), undefined);
+    });
+  });
+
   it('shares one reading among calls at the same time', async () => {
     const engine = await startFakeEngine();
     const docker = dockerOn(engine);
@@ -128,12 +144,19 @@ describe('docker', () => {
     });
   });
 
-  it('does not wait for ever for an engine that hangs, or cuts its answer', async () => {
+  it('does not wait for ever for an engine that hangs', async () => {
     const engine = await startFakeEngine();
     const docker = dockerOn(engine, { requestTimeoutMs: 30 });
     await withDocker(engine, docker, async () => {
       engine.failWith(() => ({ kind: 'hang' }));
       await assert.rejects(docker.refresh(), isError('timeout'));
+    });
+  });
+
+  it('takes no half answer, and none that is no facts', async () => {
+    const engine = await startFakeEngine();
+    const docker = dockerOn(engine);
+    await withDocker(engine, docker, async () => {
       engine.failWith(() => ({ kind: 'cut-body' }));
       await assert.rejects(docker.refresh(), AgentError);
       engine.failWith(() => ({ kind: 'garbage' }));

@@ -9,6 +9,7 @@ import { createEngineClient } from './engine-client.ts';
 import type { FactsReader } from './facts-reader.ts';
 import { createFactsReader } from './facts-reader.ts';
 import { ownContainerIds, toOwnContainer, toTaskAddresses } from './own-container.ts';
+import { toSwarmNodes } from './role.ts';
 
 export type SwarmRole = 'manager' | 'worker';
 
@@ -23,6 +24,8 @@ export interface EngineFacts {
   /** The engine's newest and oldest API version. */
   readonly apiVersion: string;
   readonly minApiVersion: string;
+  /** `Os` of `/version`: `linux` or `windows`. */
+  readonly osType: string;
   /** `DockerRootDir` of `/info`. */
   readonly rootDir: string;
   /** Undefined when the engine is not part of a Swarm. */
@@ -34,6 +37,18 @@ export interface SwarmFacts {
   readonly clusterId: string | undefined;
   readonly role: SwarmRole;
   readonly leader: boolean;
+}
+
+/** A node of the Swarm as its managers know it, whether or not an agent runs there. */
+export interface SwarmNode {
+  readonly nodeId: string;
+  readonly nodeName: string;
+  readonly role: SwarmRole;
+  /** Address that the managers see it at; undefined where they do not tell. */
+  readonly address: string | undefined;
+  /** `ready`, `down`, `disconnected` or `unknown`. */
+  readonly state: string;
+  readonly engineVersion: string | undefined;
 }
 
 /** Facts of the agent's own container; undefined members where it does not run in one. */
@@ -68,6 +83,10 @@ export interface Docker {
   ownContainer(signal: AbortSignal): Promise<OwnContainer | undefined>;
   /** Addresses of the running and starting tasks of a service, from the manager's task list; empty on a worker. */
   taskAddresses(serviceName: string, signal: AbortSignal): Promise<readonly string[]>;
+  /** `Mountpoint` of a volume, a folder of the host; undefined when the engine has no such volume. */
+  volumeMountpoint(name: string, signal: AbortSignal): Promise<string | undefined>;
+  /** The Swarm's own list of its nodes; undefined where the local engine is no manager. */
+  swarmNodes(signal: AbortSignal): Promise<readonly SwarmNode[] | undefined>;
   /** Waits for the engine up to a bound, then throws `engine-unreachable`; after that it is asked for ever. */
   start(signal: AbortSignal): Promise<void>;
   stop(signal: AbortSignal): Promise<void>;
@@ -115,6 +134,11 @@ export function createDocker(needs: DockerNeeds, options: DockerOptions): Docker
     taskAddresses: async (serviceName, signal) => {
       if (reader.facts().swarm?.role !== 'manager') return [];
       return toTaskAddresses(await client.runningTasks(serviceName, signal));
+    },
+    volumeMountpoint: async (name, signal) => (await client.volume(name, signal))?.Mountpoint,
+    swarmNodes: async (signal) => {
+      if (reader.facts().swarm?.role !== 'manager') return undefined;
+      return toSwarmNodes(await client.nodes(signal));
     },
     start: async (signal) => {
       if (loop !== undefined) return;

@@ -11,10 +11,18 @@ export interface EngineClient {
   info(signal: AbortSignal): Promise<RawInfo>;
   version(signal: AbortSignal): Promise<RawVersion>;
   node(id: string, signal: AbortSignal): Promise<RawNode>;
+  nodes(signal: AbortSignal): Promise<readonly RawNode[]>;
   /** Undefined when the engine has no such container. */
   container(id: string, signal: AbortSignal): Promise<RawContainer | undefined>;
   network(id: string, signal: AbortSignal): Promise<RawNetwork>;
+  /** Undefined when the engine has no such volume. */
+  volume(name: string, signal: AbortSignal): Promise<RawVolume | undefined>;
   runningTasks(serviceName: string, signal: AbortSignal): Promise<readonly RawTask[]>;
+}
+
+/** The part of `GET /volumes/{name}` that is used. */
+export interface RawVolume {
+  readonly Mountpoint?: string;
 }
 
 export interface EngineClientOptions {
@@ -30,8 +38,10 @@ interface Engine {
   info(options: Abortable): Promise<RawInfo>;
   version(options: Abortable): Promise<RawVersion>;
   listTasks(options: Abortable & { readonly filters: string }): Promise<readonly RawTask[]>;
+  listNodes(options: Abortable): Promise<readonly RawNode[]>;
   getNode(id: string): { inspect(options: Abortable): Promise<RawNode> };
   getContainer(id: string): { inspect(options: Abortable): Promise<RawContainer> };
+  getVolume(name: string): { inspect(options: Abortable): Promise<RawVolume> };
   getNetwork(id: string): { inspect(options: Abortable): Promise<RawNetwork> };
 }
 
@@ -72,15 +82,15 @@ export function createEngineClient({ dockerSocket, requestTimeoutMs }: EngineCli
     version: (signal) => ask('/version', signal, (abortSignal) => docker.version({ abortSignal })),
     node: (id, signal) =>
       ask(`/nodes/${id}`, signal, (abortSignal) => docker.getNode(id).inspect({ abortSignal })),
+    nodes: (signal) => ask('/nodes', signal, (abortSignal) => docker.listNodes({ abortSignal })),
     container: (id, signal) =>
-      ask(`/containers/${id}`, signal, async (abortSignal) => {
-        try {
-          return await docker.getContainer(id).inspect({ abortSignal });
-        } catch (error) {
-          if (statusOf(error) === 404) return undefined;
-          throw error;
-        }
-      }),
+      ask(`/containers/${id}`, signal, (abortSignal) =>
+        unlessMissing(docker.getContainer(id).inspect({ abortSignal })),
+      ),
+    volume: (name, signal) =>
+      ask(`/volumes/${name}`, signal, (abortSignal) =>
+        unlessMissing(docker.getVolume(name).inspect({ abortSignal })),
+      ),
     network: (id, signal) =>
       ask(`/networks/${id}`, signal, (abortSignal) => docker.getNetwork(id).inspect({ abortSignal })),
     runningTasks: (serviceName, signal) => {
@@ -90,6 +100,15 @@ export function createEngineClient({ dockerSocket, requestTimeoutMs }: EngineCli
       );
     },
   };
+}
+
+async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined;
+    throw error;
+  }
 }
 
 /** The status of the engine's answer that made dockerode throw; undefined when there was no answer. */

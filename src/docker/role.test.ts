@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { AgentError } from '../errors.ts';
 import type { RawInfo, RawNode } from './role.ts';
-import { managerNodeId, toFacts } from './role.ts';
+import { managerNodeId, toFacts, toSwarmNodes } from './role.ts';
 
 const version = { Version: '20.10.24', ApiVersion: '1.41', MinAPIVersion: '1.12' };
 const leader: RawNode = { ManagerStatus: { Leader: true } };
@@ -62,6 +62,7 @@ describe('role of the engine', () => {
       engineVersion: '20.10.24',
       apiVersion: '1.41',
       minApiVersion: '1.12',
+      osType: 'linux',
       rootDir: '/srv/docker',
       swarm: undefined,
     });
@@ -85,5 +86,37 @@ describe('role of the engine', () => {
     assert.equal(managerNodeId(info({ NodeID: 'n1', ControlAvailable: true })), 'n1');
     assert.equal(managerNodeId(info({ NodeID: 'n1', ControlAvailable: false })), undefined);
     assert.equal(managerNodeId(info()), undefined);
+  });
+
+  it('lists the nodes of the Swarm, a manager by its manager address where the other is none', () => {
+    const nodes = toSwarmNodes([
+      {
+        ID: 'n1',
+        Spec: { Role: 'manager' },
+        Description: { Hostname: 'node1', Engine: { EngineVersion: '20.10.24' } },
+        Status: { State: 'ready', Addr: '0.0.0.0' },
+        ManagerStatus: { Leader: true, Addr: '[fd00::1]:2377' },
+      },
+      {
+        ID: 'n2',
+        Spec: { Role: 'worker' },
+        Description: { Hostname: 'node2' },
+        Status: { Addr: '10.0.0.2' },
+      },
+      { ID: 'n3', Description: {} },
+    ]);
+    assert.deepEqual(
+      nodes.map(({ nodeName, role, address, state, engineVersion }) => [
+        nodeName,
+        role,
+        address,
+        state,
+        engineVersion,
+      ]),
+      [
+        ['node1', 'manager', 'fd00::1', 'ready', '20.10.24'],
+        ['node2', 'worker', '10.0.0.2', 'unknown', undefined],
+      ],
+    );
   });
 });

@@ -2,7 +2,7 @@
 // Every field of an answer may be absent: engines, Podman and half-joined Swarms leave some out.
 
 import { AgentError } from '../errors.ts';
-import type { EngineFacts, SwarmFacts } from './docker.ts';
+import type { EngineFacts, SwarmFacts, SwarmNode } from './docker.ts';
 
 /** The part of `GET /info` that is used. */
 export interface RawInfo {
@@ -20,14 +20,23 @@ export interface RawVersion {
   readonly Version?: string;
   readonly ApiVersion?: string;
   readonly MinAPIVersion?: string;
+  readonly Os?: string;
 }
 
 export interface RawNode {
-  readonly ManagerStatus?: { readonly Leader?: boolean } | null;
+  readonly ID?: string;
+  readonly Spec?: { readonly Role?: string };
+  readonly Description?: {
+    readonly Hostname?: string;
+    readonly Engine?: { readonly EngineVersion?: string };
+  };
+  readonly Status?: { readonly State?: string; readonly Addr?: string };
+  /** `Addr` is with its port. */
+  readonly ManagerStatus?: { readonly Leader?: boolean; readonly Addr?: string } | null;
 }
 
 /** Podman answers without some of these; what stands in is what it would mean. */
-const fallback = { rootDir: '/var/lib/docker', minApiVersion: '1.24' };
+const fallback = { rootDir: '/var/lib/docker', minApiVersion: '1.24', osType: 'linux' };
 
 /** `node` is the answer about this node itself; undefined on a worker, outside a Swarm, or without a quorum. */
 export function toFacts(info: RawInfo, version: RawVersion, node: RawNode | undefined): EngineFacts {
@@ -40,6 +49,7 @@ export function toFacts(info: RawInfo, version: RawVersion, node: RawNode | unde
     engineVersion: orElse(version.Version, 'unknown'),
     apiVersion,
     minApiVersion: orElse(version.MinAPIVersion, fallback.minApiVersion),
+    osType: orElse(version.Os, fallback.osType),
     rootDir: orElse(info.DockerRootDir, fallback.rootDir),
     swarm: toSwarmFacts(info, node),
   };
@@ -48,6 +58,30 @@ export function toFacts(info: RawInfo, version: RawVersion, node: RawNode | unde
 /** The Swarm node id of a manager; undefined for a worker and outside a Swarm: they cannot be asked about nodes. */
 export function managerNodeId({ Swarm }: RawInfo): string | undefined {
   return Swarm?.ControlAvailable === true ? presentOrUndefined(Swarm.NodeID) : undefined;
+}
+
+/** Nodes without an id or a name are left out: nothing could be said of them. */
+export function toSwarmNodes(nodes: readonly RawNode[]): readonly SwarmNode[] {
+  return nodes.flatMap((node) => {
+    const nodeId = presentOrUndefined(node.ID);
+    const nodeName = presentOrUndefined(node.Description?.Hostname);
+    if (nodeId === undefined || nodeName === undefined) return [];
+    return {
+      nodeId,
+      nodeName,
+      role: node.Spec?.Role === 'manager' ? 'manager' : 'worker',
+      address: addressOf(node),
+      state: presentOrUndefined(node.Status?.State) ?? 'unknown',
+      engineVersion: presentOrUndefined(node.Description?.Engine?.EngineVersion),
+    };
+  });
+}
+
+/** The first manager says 0.0.0.0 or 127.0.0.1 of itself; its manager address is the real one. */
+function addressOf({ Status, ManagerStatus }: RawNode): string | undefined {
+  const told = presentOrUndefined(Status?.Addr);
+  const isReal = told !== undefined && told !== '0.0.0.0' && !told.startsWith('127.');
+  return isReal ? told : ManagerStatus?.Addr?.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
 }
 
 export function sameFacts(a: EngineFacts | undefined, b: EngineFacts): boolean {

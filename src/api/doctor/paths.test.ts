@@ -1,0 +1,136 @@
+// What can stand between this agent and another: the check that names it, about whom, and words of its remedy.
+
+import {
+  healthy,
+  healthyPath,
+  type IllnessCase,
+  open,
+  refused,
+  running,
+  self,
+  silent,
+  swarmNode,
+  testIllnesses,
+  withPath,
+  withState,
+} from '../../../test/support/doctor-facts.ts';
+
+const cases: readonly IllnessCase[] = [
+  [
+    'a name that nobody knows, while alone',
+    {
+      ...withState(running),
+      view: { ...healthy.view, state: 'joining', members: [self] },
+      diagnosis: {
+        state: running,
+        sources: [{ source: 'dns tasks.agent', addresses: [], own: 0, proved: 0, fault: 'ENOTFOUND' }],
+        addresses: [],
+      },
+    },
+    'discovery',
+    null,
+    /tasks\.agent: ENOTFOUND/,
+    /AGENT_CLUSTER_ADDR/,
+  ],
+  [
+    'no source of addresses at all',
+    withState(running),
+    'discovery',
+    null,
+    /nothing tells this agent/,
+    /FLOTILLA_SEEDS/,
+  ],
+  [
+    'a port that is refused, of a node that the Swarm knows by its address',
+    { ...withPath({ gossip: refused, peer: refused }), swarmNodes: [swarmNode('node3', '10.0.0.3')] },
+    'port',
+    'node3',
+    /10\.0\.0\.3:7946 \(gossip\): connection refused: the host answers, but no agent/,
+    /start the agent on node3/,
+  ],
+  [
+    'a gossip port that is rejected though the agent runs',
+    withPath({ gossip: refused, peer: open }),
+    'port',
+    '10.0.0.3:7946',
+    /port 9002 is open: its agent runs/,
+    /TCP 7946 are rejected/,
+  ],
+  [
+    'a gossip port that is dropped though the agent runs',
+    withPath({ gossip: silent, peer: open, nodeName: 'node3', member: 'missing' }),
+    'port',
+    'node3',
+    /no answer within 1000 ms/,
+    /TCP 7946 are dropped/,
+  ],
+  [
+    'a host of which nothing is heard',
+    withPath({ gossip: silent, peer: silent }),
+    'port',
+    '10.0.0.3:7946',
+    /neither does port 9002/,
+    /is the host up/,
+  ],
+  [
+    'a gossip port that is dropped on a host that is up',
+    withPath({ gossip: silent, peer: refused }),
+    'port',
+    '10.0.0.3:7946',
+    /the host is up/,
+    /dropped/,
+  ],
+  [
+    'a host that no route leads to',
+    withPath({ gossip: { kind: 'unreachable', reason: 'EHOSTUNREACH' }, peer: open }),
+    'port',
+    '10.0.0.3:7946',
+    /EHOSTUNREACH/,
+    /route to 10\.0\.0\.3/,
+  ],
+  [
+    'a member whose peer port is closed',
+    withPath({ peer: silent }, healthyPath),
+    'port',
+    'node2',
+    /10\.0\.0\.2:9002 \(requests between agents\): no answer/,
+    /allow them to 10\.0\.0\.2/,
+  ],
+  [
+    'another secret, of an agent that is alive',
+    { ...withPath({ handshake: 'failed' }), speakTls: new Set(['10.0.0.3:7946']) },
+    'secret',
+    '10.0.0.3:7946',
+    /cluster secret is not the one/,
+    /same value on all agents/,
+  ],
+  [
+    'another secret, by a seed that has a name',
+    withPath({ handshake: 'refused', sources: ['seed host3'] }),
+    'secret',
+    'host3',
+    /handshake of its gossip fails/,
+    /FLOTILLA_CLUSTER_SECRET/,
+  ],
+  [
+    'an agent that hangs',
+    withPath({ handshake: 'failed' }),
+    'port',
+    '10.0.0.3:7946',
+    /accept connections, but nothing is said/,
+    /restart it/,
+  ],
+  [
+    'a member of another Swarm',
+    withPath({ handshake: 'done' }),
+    'member',
+    '10.0.0.3:7946',
+    /knows the secret/,
+    /another Swarm/,
+    'warning',
+  ],
+];
+
+describe('doctor of the way to the others', () => {
+  testIllnesses(cases);
+});

@@ -1,0 +1,115 @@
+// `POST /v2/dockerhub` (agent-api.md 12): what Docker Hub says of the pull limits of the given account, or of none.
+// Credentials go to the configured token server and nowhere else; they are never logged.
+
+import type Koa from 'koa';
+import { AgentError, reasonOf } from '../../errors.ts';
+import { type Answer, readBody } from '../../exchange.ts';
+import { errorAnswer } from '../error-response.ts';
+import { type HubLogin, parseHubLogin, parseLimits, parseToken, type RateLimits } from './dockerhub-plan.ts';
+
+export interface DockerHubOptions {
+  /** Origins without a slash at the end. */
+  readonly authUrl: string;
+  readonly registryUrl: string;
+  /** For each of the two calls, milliseconds. Default 3 s. */
+  readonly timeoutMs?: number;
+}
+
+export interface DockerHub {
+  /** Null where the registry names no limits. Rejects with an answer's text as the message. */
+  limits(login: HubLogin): Promise<RateLimits | null>;
+}
+
+const defaultTimeoutMs = 3_000;
+/** Portainer sends its whole registry object, of some hundred bytes. */
+const maxHubRequestBytes = 64 * 1024;
+/** A token has some 4 KiB. */
+const maxTokenBytes = 256 * 1024;
+const image = 'ratelimitpreview/test';
+
+export function createDockerHub(options: DockerHubOptions): DockerHub {
+  return {
+    async limits(login): Promise<RateLimits | null> {
+      const token = await attempt('Unable to retrieve DockerHub token from DockerHub', () =>
+        fetchToken(options, login),
+      );
+      return attempt('Unable to retrieve DockerHub rate limits from DockerHub', () =>
+        fetchLimits(options, token),
+      );
+    },
+  };
+}
+
+/** Here, whatever the target header says: the limits are those of the address that asks. */
+export async function serveDockerHub(hub: DockerHub, context: Koa.Context): Promise<void> {
+  const { status, body } = await answerOf(hub, context);
+  context.status = status;
+  // Not `context.type`, which adds a charset.
+  context.set('Content-Type', 'application/json');
+  context.body = body;
+}
+
+async function answerOf(hub: DockerHub, { req, res }: Koa.Context): Promise<Answer> {
+  try {
+    const sent = await readBody({ kind: 'request', req, res }, maxHubRequestBytes);
+    const limits = await hub.limits(parseHubLogin(sent.toString('utf8')));
+    return { status: 200, headers: [], body: JSON.stringify(limits) };
+  } catch (error) {
+    if (error instanceof AgentError && error.code === 'unavailable')
+      return errorAnswer(500, error.message, reasonOf(error.cause));
+    return errorAnswer(400, 'Invalid request payload', reasonOf(error));
+  }
+}
+
+async function fetchToken({ authUrl, timeoutMs }: DockerHubOptions, login: HubLogin): Promise<string> {
+  const basic = Buffer.from(`${login.username}:${login.password}`).toString('base64');
+  const query = `service=registry.docker.io&scope=repository:${image}:pull`;
+  const response = await fetch(`${authUrl}/token?${query}`, {
+    headers: login.authentication ? { Authorization: `Basic ${basic}` } : {},
+    // A token server that sends us elsewhere must not take the credentials there.
+    redirect: 'error',
+    signal: AbortSignal.timeout(timeoutMs ?? defaultTimeoutMs),
+  });
+  if (response.status !== 200) throw await refusedBy(response);
+  return parseToken(await readText(response));
+}
+
+async function fetchLimits(
+  { registryUrl, timeoutMs }: DockerHubOptions,
+  token: string,
+): Promise<RateLimits | null> {
+  const response = await fetch(`${registryUrl}/v2/${image}/manifests/latest`, {
+    method: 'HEAD',
+    headers: { Authorization: `Bearer ${token}` },
+    redirect: 'error',
+    signal: AbortSignal.timeout(timeoutMs ?? defaultTimeoutMs),
+  });
+  if (response.status !== 200) throw await refusedBy(response);
+  return parseLimits(response.headers.get('ratelimit-limit'), response.headers.get('ratelimit-remaining'));
+}
+
+async function refusedBy(response: Response): Promise<Error> {
+  await response.body?.cancel();
+  return new Error(`answered with status ${response.status}`);
+}
+
+async function readText({ body }: Response): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body ?? []) {
+    bytes += piece.length;
+    if (bytes > maxTokenBytes) throw new Error(`the answer is over ${maxTokenBytes} bytes`);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+async function attempt<T>(message: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    // The cause of a failed fetch says more than its own message does.
+    const cause = error instanceof TypeError && error.cause !== undefined ? error.cause : error;
+    throw new AgentError('unavailable', message, { cause });
+  }
+}
