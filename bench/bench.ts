@@ -9,13 +9,16 @@ import { type LabAgent, startAgent } from '../test/support/lab/agents.ts';
 import { createLab, type Lab } from '../test/support/lab/lab.ts';
 import { createSigner, type Signer } from '../test/support/signer.ts';
 import { firstAnswerMs, waitForMembers } from './agent-start.ts';
+import { measureListScale } from './merged-list-scale.ts';
 import { memoryOf } from './process-memory.ts';
 import { startProxies } from './proxies.ts';
 import { createReport, type Report } from './report.ts';
+import { measureRoutedCalls } from './routed-calls.ts';
 import { type LoadTarget, load } from './wrk.ts';
 
 const engineTcpPort = 2375;
 const containersPerNode = 20;
+const onlyOnSecond = 'only-on-node-2';
 const long = process.argv.includes('--save');
 const secondsPerLoad = long ? 4 : 2;
 /** The subjects take turns, and each one's best turn counts: what else the machine does hits them all alike. */
@@ -36,9 +39,11 @@ async function bench(): Promise<Report> {
   await measureIdle(report, agents);
   await measureProxying(report, lab, signer);
   await measureLists(report, lab, signer);
+  report.routed(await measureRoutedCalls([lab.node(1), lab.node(2), lab.node(3)], onlyOnSecond));
   report.memory('loaded', await memoryOf(agent.pid));
   await Promise.all(agents.map((each) => each.stop()));
   report.start(await firstAnswerMs(lab.node(1)));
+  report.lists(await measureListScale());
   return report;
 }
 
@@ -46,17 +51,9 @@ async function runContainers(lab: Lab): Promise<void> {
   await Promise.all(
     lab.nodes.map(async (node) => {
       for (let i = 0; i < containersPerNode; i += 1) {
-        await node.docker([
-          'run',
-          '-d',
-          '--network',
-          'none',
-          '--name',
-          `bench-${i}`,
-          'busybox:lab',
-          'sleep',
-          '86400',
-        ]);
+        const name = node === lab.node(2) && i === 0 ? onlyOnSecond : `bench-${i}`;
+        const options = ['-d', '--network', 'none', '--name', name];
+        await node.docker(['run', ...options, 'busybox:lab', 'sleep', '86400']);
       }
     }),
   );

@@ -1,7 +1,9 @@
 // Collects the figures of one bench run and prints them as ratios beside the issue's targets, as Markdown.
 
 import os from 'node:os';
+import { type ListScale, scaleLines } from './merged-list-scale.ts';
 import type { MemoryFigures } from './process-memory.ts';
+import type { RoutedCalls } from './routed-calls.ts';
 import type { LoadFigures } from './wrk.ts';
 
 export interface Report {
@@ -9,6 +11,8 @@ export interface Report {
   load(what: string, connections: number, subject: string, figures: LoadFigures): void;
   memory(state: 'idle' | 'loaded', figures: MemoryFigures): void;
   start(firstAnswerMs: number): void;
+  routed(calls: RoutedCalls): void;
+  lists(scale: ListScale): void;
   /** Whether every target was met. */
   met(): boolean;
   text(): string;
@@ -31,6 +35,8 @@ export function createReport(): Report {
   const rows: Row[] = [];
   const memory = new Map<string, MemoryFigures>();
   let startMs = Number.NaN;
+  let routed: RoutedCalls = { targetMs: Number.NaN, idMs: Number.NaN, nameMs: Number.NaN, allMs: Number.NaN };
+  let scale: ListScale = { rows: [], targets: [] };
 
   const find = (what: string, connections: number, subject: string): Row => {
     const row = rows.find(
@@ -67,6 +73,19 @@ export function createReport(): Report {
       { name: 'idle, anonymous MB', figure: idle?.anonymousMb ?? Number.NaN, limit: 60, better: 'less' },
       { name: 'idle, resident MB', figure: idle?.residentMb ?? Number.NaN, limit: 115, better: 'less' },
       { name: 'start to first answer, ms', figure: startMs, limit: 500, better: 'less' },
+      {
+        name: 'call to another node by full id, in calls by target header',
+        figure: routed.idMs / routed.targetMs,
+        limit: 1.5,
+        better: 'less',
+      },
+      {
+        name: 'owner lookup of a name, in round trips with all members',
+        figure: (routed.nameMs - routed.targetMs) / routed.allMs,
+        limit: 1,
+        better: 'less',
+      },
+      ...scale.targets.map((each) => ({ ...each, better: 'less' as const })),
     ];
   };
   const isMet = ({ figure, limit, better }: Target): boolean =>
@@ -84,6 +103,12 @@ export function createReport(): Report {
     memory: (state, figures) => void memory.set(state, figures),
     start(firstAnswerMs): void {
       startMs = firstAnswerMs;
+    },
+    routed(calls): void {
+      routed = calls;
+    },
+    lists(measured): void {
+      scale = measured;
     },
     met: () => targets().every(isMet),
     text: () =>
@@ -104,6 +129,15 @@ export function createReport(): Report {
         ...[...memory].map(
           ([state, m]) => `| ${state} | ${m.anonymousMb.toFixed(1)} | ${m.residentMb.toFixed(1)} |`,
         ),
+        '',
+        '| inspect of a container of another node, over the cluster socket | p50 ms |',
+        '| --- | ---: |',
+        `| by target header | ${routed.targetMs.toFixed(2)} |`,
+        `| by full id | ${routed.idMs.toFixed(2)} |`,
+        `| by name, which all members are asked for | ${routed.nameMs.toFixed(2)} |`,
+        `| by target header on all nodes at once, until the last answer | ${routed.allMs.toFixed(2)} |`,
+        '',
+        ...scaleLines(scale),
         '',
         '| target | figure | limit | met |',
         '| --- | ---: | ---: | --- |',

@@ -9,9 +9,11 @@ import { build, type Plugin } from 'esbuild';
 const root: string = dirname(dirname(fileURLToPath(import.meta.url)));
 const bundleFile: string = join(root, 'dist', 'flotilla.mjs');
 
-/** CommonJS libraries call `require` for Node's own modules; an ES module has none. */
+/** CommonJS libraries call `require` for Node's own modules, and ask where they are; an ES module has none of it. */
 const requireBanner = `import { createRequire as flotillaCreateRequire } from 'node:module';
-const require = flotillaCreateRequire(import.meta.url);`;
+const require = flotillaCreateRequire(import.meta.url);
+const __dirname = import.meta.dirname;
+const __filename = import.meta.filename;`;
 
 /**
  * dockerode speaks gRPC for BuildKit and docker-modem speaks SSH, both loaded at once and 15 MB of memory.
@@ -24,15 +26,20 @@ const unusedParts: readonly { readonly importer: RegExp; readonly module: RegExp
 
 /**
  * undici's entry point also loads fetch, WebSocket, caches and mocks, three quarters of a megabyte of source. Of its
- * values the agent uses the pool alone; the typings keep everything else out of reach of a mistake.
+ * values the agent uses these alone; the typings keep everything else out of reach of a mistake.
  */
-const undiciPool = "export { default as Pool } from 'undici/lib/dispatcher/pool.js';";
+const undiciParts = `import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
+import request from 'undici/lib/api/api-request.js';
+Dispatcher.prototype.request = request;
+export { default as Pool } from 'undici/lib/dispatcher/pool.js';
+export { default as Agent } from 'undici/lib/dispatcher/agent.js';
+export { default as EnvHttpProxyAgent } from 'undici/lib/dispatcher/env-http-proxy-agent.js';`;
 
 const leaveOutUnusedParts: Plugin = {
   name: 'leave-out-unused-parts',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^undici$/ }, ({ path }) => ({ path, namespace: 'undici-pool' }));
-    onLoad({ filter: /.*/, namespace: 'undici-pool' }, () => ({ contents: undiciPool, resolveDir: root }));
+    onResolve({ filter: /^undici$/ }, ({ path }) => ({ path, namespace: 'undici-parts' }));
+    onLoad({ filter: /.*/, namespace: 'undici-parts' }, () => ({ contents: undiciParts, resolveDir: root }));
     onResolve({ filter: /^(@grpc|protobufjs|ssh2)/ }, ({ path, importer }) => {
       const unused = unusedParts.some((part) => part.module.test(path) && part.importer.test(importer));
       return unused ? { path, namespace: 'unused' } : undefined;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Step } from './steps.ts';
 
 const toolTimeoutMs = 120_000;
-const mochaTimeoutMs = 240_000;
+const mochaTimeoutMs = 420_000;
 /** At full length one connection alone is used for over half an hour. */
 const longMochaTimeoutMs = 2 * 3_600_000;
 const root = join(import.meta.dirname, '..');
@@ -15,7 +15,6 @@ export function checkSteps(env: Readonly<Record<string, string>> = {}): readonly
   const steps: (Step | undefined)[] = [
     mochaStep('conformance', env, ['test/conformance/**/*.test.ts']),
     mochaStep('unit tests', env, ['src/**/*.test.ts', 'test/*.test.ts', 'scripts/*.test.ts']),
-    mochaStep('security', env, ['test/security/**/*.test.ts']),
     { name: 'types (tsc)', command: ['tsc', '-p', '.'], timeoutMs: toolTimeoutMs },
     {
       name: 'promises (oxlint)',
@@ -28,6 +27,16 @@ export function checkSteps(env: Readonly<Record<string, string>> = {}): readonly
       timeoutMs: toolTimeoutMs,
     },
     { name: 'dead code (knip)', command: ['knip', '--no-progress'], timeoutMs: toolTimeoutMs },
+  ];
+  return steps.filter((step) => step !== undefined);
+}
+
+/** Several agents together, attacks and models: not in `npm run check`, which is to stay short. */
+export function furtherSteps(env: Readonly<Record<string, string>> = {}): readonly Step[] {
+  const steps = [
+    mochaStep('agents together', env, ['test/agents/{[!e],e[!d]}*.test.ts']),
+    mochaStep('agents at the edge', env, ['test/agents/edge-*.test.ts']),
+    mochaStep('security', env, ['test/security/**/*.test.ts']),
   ];
   return steps.filter((step) => step !== undefined);
 }

@@ -1,14 +1,13 @@
-// Sees that the Debian packages which the lab, the demo and the bench need are there.
+// Sees that the Debian packages which the lab, its tests, the demo and the bench need are there.
 // Installs what is missing when root on Debian; otherwise says what to install.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-/** The command that shows that a package is there, and its name. */
-export interface DebianPackage {
-  readonly command: string;
-  readonly name: string;
-}
+/** The command, or else the file, that shows that a package is there, and its name. */
+export type DebianPackage =
+  | { readonly command: string; readonly name: string }
+  | { readonly file: string; readonly name: string };
 
 /** What a real Swarm on one machine needs. */
 export const labPackages: readonly DebianPackage[] = [
@@ -17,6 +16,20 @@ export const labPackages: readonly DebianPackage[] = [
   { command: 'iptables', name: 'iptables' },
   { command: 'ip', name: 'iproute2' },
   { command: 'busybox', name: 'busybox-static' },
+];
+
+/** Docker clients that the tests run against a Swarm, and the browser that they drive. */
+export const clientPackages: readonly DebianPackage[] = [
+  { command: 'docker-compose', name: 'docker-compose' },
+  { file: '/usr/lib/python3/dist-packages/docker/__init__.py', name: 'python3-docker' },
+  { command: 'chromium', name: 'chromium' },
+];
+
+/** A real SSH server, for tunnels to it, and what makes its keys and passwords. */
+export const tunnelPackages: readonly DebianPackage[] = [
+  { command: 'sshd', name: 'openssh-server' },
+  { command: 'ssh', name: 'openssh-client' },
+  { command: 'openssl', name: 'openssl' },
 ];
 
 const installTimeoutMs = 280_000;
@@ -40,9 +53,12 @@ export function ensurePackages(packages: readonly DebianPackage[] = labPackages)
 
 /** `docker.io` brings the client too up to Debian 12; later the client is a package of its own. */
 function missingPackages(packages: readonly DebianPackage[]): readonly string[] {
-  return packages
-    .filter(({ command }) => !folders.some((folder) => existsSync(`${folder}/${command}`)))
-    .map(({ name }) => name);
+  return packages.filter((each) => !isThere(each)).map(({ name }) => name);
+}
+
+function isThere(wanted: DebianPackage): boolean {
+  if ('file' in wanted) return existsSync(wanted.file);
+  return folders.some((folder) => existsSync(`${folder}/${wanted.command}`));
 }
 
 function isKnown(name: string): boolean {
@@ -65,7 +81,7 @@ function apt(args: readonly string[]): void {
 
 if (import.meta.main) {
   try {
-    ensurePackages();
+    ensurePackages([...labPackages, ...clientPackages, ...tunnelPackages]);
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;

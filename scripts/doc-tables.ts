@@ -1,10 +1,12 @@
 // Makes the documents that are tables of what the code says: CONFIG.md from the options, LIMITS.md from the named
-// bounds. test/repository.test.ts compares them with what is committed.
+// bounds, and with doc-routes.ts ROUTES.md. test/repository.test.ts compares them with what is committed.
 
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Variable, VariableGroup } from '../src/config/env.ts';
 import { variables } from '../src/config/env.ts';
+import { routesDocument } from './doc-routes.ts';
+import { row } from './markdown.ts';
 
 export interface GeneratedDocument {
   readonly path: string;
@@ -24,6 +26,7 @@ const root = join(import.meta.dirname, '..');
 const notLimits = [
   'maxPort',
   'maxDurationMs',
+  'maxGroupId',
   'maxCount',
   'maxTickAdvanceMs',
   'maxEngineAbsenceMs',
@@ -35,6 +38,7 @@ export function generatedDocuments(): readonly GeneratedDocument[] {
   return [
     { path: 'docs/CONFIG.md', text: configDocument() },
     { path: 'docs/LIMITS.md', text: limitsDocument() },
+    { path: 'docs/ROUTES.md', text: routesDocument() },
   ];
 }
 
@@ -42,11 +46,12 @@ const groupTitles: readonly (readonly [VariableGroup, string])[] = [
   ['Agent', ''],
   ['Cluster', ''],
   ['Trust', ''],
+  ['Sockets', ''],
   ['Proxy', ''],
   ['Operation', ''],
   [
     'Edge',
-    'Checked, so that a mistake is found at once, but used by a later version only. `EDGE=true` is refused.\n\n',
+    'Without `EDGE=true` none of these has an effect. Proxies are addresses, or `host:port` for an HTTP proxy.\n\n',
   ],
   ['Not used', 'Accepted and ignored, so that the files of the Portainer agent work as they are.\n\n'],
 ];
@@ -77,6 +82,8 @@ empty counts as not set. All mistakes are reported at once, at the start, and en
 | host | a name or address, with or without a port: \`tasks.agent\`, \`10.0.0.1:7946\`, \`[fd00::1]:7946\` |
 | seeds | several of those, separated by commas |
 | listen | \`address:port\`, or \`off\` |
+| mode | three octal digits, with or without a leading 0: \`0660\` |
+| group | a name or a number |
 
 A secret that consists of white space is refused, and so is a secret file that is empty: what was meant to be closed must
 not be open. A file's last newline does not belong to the secret.
@@ -147,8 +154,4 @@ function shownValue(name: string, expression: string): string {
 function bytesText(bytes: number): string {
   if (bytes % 1_048_576 === 0) return `${bytes / 1_048_576} MiB`;
   return bytes % 1_024 === 0 ? `${bytes / 1_024} KiB` : `${bytes} bytes`;
-}
-
-function row(cells: readonly string[]): string {
-  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
 }

@@ -4,7 +4,7 @@
 
 import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkSteps } from './check-steps.ts';
+import { checkSteps, furtherSteps } from './check-steps.ts';
 import type { Counts, Step } from './steps.ts';
 import { forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
 
@@ -18,12 +18,25 @@ forwardSignals();
 const startedMs = performance.now();
 const labFiles = globSync('test/lab/**/*.test.ts', { cwd: root }).toSorted();
 const obstacle = labFiles.length === 0 ? undefined : await findObstacle();
-const labSteps = obstacle === undefined ? labFiles.map(labStep) : [];
-// One lab at a time: each builds its own Swarm, and a hang of one does not take the others with it. At full length one
-// wire test only waits, for half an hour, and the labs run beside it.
+const runnable = obstacle === undefined ? labFiles : [];
+const quietSteps = runnable.filter(needsQuiet).map((file): Step => ({ ...labStep(file), live: true }));
+const idleSteps = runnable.filter(mostlyWaits).map(labStep);
+const otherSteps = runnable
+  .filter((file) => !needsQuiet(file) && !mostlyWaits(file))
+  .toSorted(longestFirst)
+  .map(labStep);
+const first = [...furtherSteps(env), ...checkSteps(env)];
+// Most labs wait more than they work, so two run side by side; what looks at times runs alone. Each builds its own Swarm,
+// and a hang of one does not take the others with it. At full length one wire test only waits, for half an hour, and the
+// labs run beside it.
 const results = long
-  ? await runSteps([...checkSteps(env), ...labSteps], 2, say)
-  : [...(await runSteps(checkSteps(env), 2, say)), ...(await runSteps(labSteps, 1, say))];
+  ? await runSteps([...first, ...idleSteps, ...otherSteps, ...quietSteps], 2, say)
+  : [
+      ...(
+        await Promise.all([runSteps(idleSteps, 1, say), runSteps([...first, ...otherSteps], 2, say)])
+      ).flat(),
+      ...(await runSteps(quietSteps, 1, say)),
+    ];
 if (obstacle !== undefined) say(`SKIPPED            lab: ${obstacle}\n`);
 
 const seconds = (performance.now() - startedMs) / 1_000;
@@ -50,13 +63,33 @@ function keepResults(summary: string): void {
   writeFileSync(join(folder, `long-${date}.txt`), `${summary}\n${parts.join('\n')}`);
 }
 
+/** Looks at times, or at what a lab leaves behind. */
+function needsQuiet(file: string): boolean {
+  return /\/(?:demo|fake-engine|faults|lab|lab-removal|lists|membership|transfer)\.test\.ts$/.test(file);
+}
+
+/** For two minutes between two requests, twice (C10): it takes nothing from who runs beside it. */
+function mostlyWaits(file: string): boolean {
+  return file.endsWith('/conformance.test.ts');
+}
+
+/** Those with the most cases. */
+function longestFirst(a: string, b: string): number {
+  const rank = (file: string): number => {
+    const at = ['socket-cli', 'cli', 'cli-people', 'edge-jobs'].findIndex((name) =>
+      file.endsWith(`/${name}.test.ts`),
+    );
+    return at === -1 ? labFiles.length : at;
+  };
+  return rank(a) - rank(b);
+}
+
 function labStep(file: string): Step {
   return {
     name: `lab ${file}`,
     command: ['mocha', '--reporter', 'spec', file],
     timeoutMs: labTimeoutMs,
     mocha: true,
-    live: true,
     env,
   };
 }

@@ -1,5 +1,5 @@
 // What a docker CLI must be able to do through an agent, one case a line. Each runs on the node that the CLI is
-// connected to and on another one, and looks at the engines themselves for what became of it.
+// connected to and on another one, and looks at the engines themselves for what became of it. The socket has more.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -11,18 +11,23 @@ import { eventually } from '../support/eventually.ts';
 import { busyboxImage } from '../support/lab/images.ts';
 import type { LabNode } from '../support/lab/node.ts';
 
-export interface CliCase {
+export interface CliCase<World = CliWorld> {
   readonly name: string;
   /** Needs a CLI that speaks BuildKit with its engine itself. */
   readonly buildKit?: true;
-  readonly check: (world: CliWorld) => Promise<void>;
+  readonly check: (world: World) => Promise<void>;
 }
 
-export const cliCases: readonly CliCase[] = [
+/** Each lists what all engines list. */
+export const listCases: readonly CliCase[] = [
   { name: 'ps lists the containers of all nodes, each once', check: (w) => listsAll(w, ['ps', '--all']) },
   { name: 'images lists the images of all nodes', check: (w) => listsAll(w, ['images']) },
   { name: 'volume ls lists the volumes of all nodes', check: listsVolumes },
   { name: 'network ls lists the networks of all nodes', check: (w) => listsAll(w, ['network', 'ls']) },
+];
+
+/** Whatever it is that says which node is meant. */
+export const workCases: readonly CliCase[] = [
   { name: 'inspect', check: inspects },
   { name: 'logs, with standard error apart', check: printsLogs },
   { name: 'logs -f delivers each line at once', check: followsLogs },
@@ -32,7 +37,7 @@ export const cliCases: readonly CliCase[] = [
   { name: 'exec -it is a terminal of the right size', check: (w) => isTerminal(w, ['exec', '-it', w.box]) },
   {
     name: 'run -it is a terminal of the right size',
-    check: (w) => isTerminal(w, ['run', '--rm', '-it', '--hostname', w.node.name, busyboxImage]),
+    check: (w) => isTerminal(w, ['run', ...w.place, '--rm', '-it', '--hostname', w.node.name, busyboxImage]),
   },
   { name: 'attach talks with a container to its end', check: attaches },
   { name: 'cp copies there and back', check: copies },
@@ -64,8 +69,8 @@ export const portainerCases: readonly CliCase[] = [
 ];
 
 /** The Swarm takes some ten seconds to start a task and five to remove one, and several times that when it has no time. */
-const swarmWithinMs = 45_000;
-const sleep = ['sleep', '1000'];
+export const swarmWithinMs = 45_000;
+export const sleep: readonly string[] = ['sleep', '1000'];
 
 /** Quiet lists of whole ids, compared with what every engine says by itself. */
 async function listsAll({ docker, binary, nodes }: CliWorld, list: readonly string[]): Promise<void> {
@@ -139,9 +144,9 @@ async function isTerminal({ docker, node }: CliWorld, command: readonly string[]
   assert.equal(code, 7);
 }
 
-async function attaches({ docker, unique }: CliWorld): Promise<void> {
+async function attaches({ docker, place, unique }: CliWorld): Promise<void> {
   const script = 'while read -r line; do echo "got $line"; done; echo end >&2; exit 5';
-  await docker.text(['create', '-i', '--name', unique, busyboxImage, 'sh', '-c', script]);
+  await docker.text(['create', ...place, '-i', '--name', unique, busyboxImage, 'sh', '-c', script]);
   await docker.text(['start', unique]);
   await using attached = docker.start(['attach', unique]);
   for (const word of ['one', 'two']) {
@@ -162,10 +167,10 @@ async function copies({ docker, node, box, unique, folder, blob }: CliWorld): Pr
   assert.equal(sha256(readFileSync(back)), sha256(blob));
 }
 
-async function runs({ docker, node, unique }: CliWorld): Promise<void> {
+async function runs({ docker, node, place, unique }: CliWorld): Promise<void> {
   for (const code of [0, 9, 3]) {
     const script = `hostname; echo oops >&2; exit ${code}`;
-    const options = ['--rm', '--name', unique, '--hostname', `on-${node.name}`];
+    const options = [...place, '--rm', '--name', unique, '--hostname', `on-${node.name}`];
     const result = await docker.run(['run', ...options, busyboxImage, 'sh', '-c', script]);
     assert.deepEqual(
       { ...result, stdout: result.stdout.toString() },
@@ -174,14 +179,16 @@ async function runs({ docker, node, unique }: CliWorld): Promise<void> {
   }
 }
 
-async function runsWithInput({ docker, blob }: CliWorld): Promise<void> {
-  const result = await docker.run(['run', '--rm', '-i', busyboxImage, 'sha256sum'], { input: blob });
+async function runsWithInput({ docker, place, blob }: CliWorld): Promise<void> {
+  const result = await docker.run(['run', ...place, '--rm', '-i', busyboxImage, 'sha256sum'], {
+    input: blob,
+  });
   assert.deepEqual({ ...result, stdout: result.stdout.toString() }, said(0, `${sha256(blob)}  -\n`, ''));
 }
 
-async function waits({ docker, node, unique }: CliWorld): Promise<void> {
+async function waits({ docker, node, place, unique }: CliWorld): Promise<void> {
   const script = 'until [ -e /go ]; do sleep 0.1; done; exit 4';
-  const id = await docker.text(['run', '-d', '--name', unique, busyboxImage, 'sh', '-c', script]);
+  const id = await docker.text(['run', ...place, '-d', '--name', unique, busyboxImage, 'sh', '-c', script]);
   assert.equal((await node.docker(['inspect', '-f', '{{.Id}}', unique])).trim(), id);
   await using waiting = docker.start(['wait', unique]);
   await node.docker(['exec', unique, 'touch', '/go']);
@@ -189,9 +196,9 @@ async function waits({ docker, node, unique }: CliWorld): Promise<void> {
   assert.equal(`${code} ${stdout}`, '0 4\n');
 }
 
-async function stopsAndRemoves({ docker, node, unique }: CliWorld): Promise<void> {
+async function stopsAndRemoves({ docker, node, place, unique }: CliWorld): Promise<void> {
   const script = 'trap "exit 7" TERM; echo ready; while :; do sleep 1 & wait $!; done';
-  await docker.text(['run', '-d', '--name', unique, busyboxImage, 'sh', '-c', script]);
+  await docker.text(['run', ...place, '-d', '--name', unique, busyboxImage, 'sh', '-c', script]);
   await eventually(async () => assert.equal(await docker.text(['logs', unique]), 'ready'));
   assert.equal(await docker.text(['stop', unique]), unique);
   assert.equal((await node.docker(['inspect', '-f', '{{.State.ExitCode}}', unique])).trim(), '7');
@@ -199,7 +206,7 @@ async function stopsAndRemoves({ docker, node, unique }: CliWorld): Promise<void
   assert.equal(await node.docker(['ps', '-aq', '--filter', `name=${unique}`]), '');
 }
 
-async function builds({ docker, node, unique, folder, blob }: CliWorld, buildKit: '0' | '1'): Promise<void> {
+async function builds({ docker, here, unique, folder, blob }: CliWorld, buildKit: '0' | '1'): Promise<void> {
   writeFileSync(join(folder, 'blob'), blob);
   writeFileSync(
     join(folder, 'Dockerfile'),
@@ -208,7 +215,7 @@ async function builds({ docker, node, unique, folder, blob }: CliWorld, buildKit
   const env = { DOCKER_BUILDKIT: buildKit };
   const { code, stderr } = await docker.run(['build', '--tag', unique, '.'], { cwd: folder, env });
   assert.equal(code, 0, stderr);
-  assert.match(await node.docker(['run', '--rm', unique, 'cat', '/sum']), new RegExp(sha256(blob)));
+  assert.match(await here.docker(['run', '--rm', unique, 'cat', '/sum']), new RegExp(sha256(blob)));
 }
 
 async function failsToBuild({ docker, unique, folder }: CliWorld): Promise<void> {
@@ -218,14 +225,14 @@ async function failsToBuild({ docker, unique, folder }: CliWorld): Promise<void>
   assert.match(stderr, /returned a non-zero code: 3/);
 }
 
-async function savesAndLoads({ docker, node, box, unique, blob }: CliWorld): Promise<void> {
+async function savesAndLoads({ docker, node, here, box, unique, blob }: CliWorld): Promise<void> {
   await node.docker(['exec', '-i', box, 'sh', '-c', 'cat >/saved'], { input: blob });
   await docker.text(['commit', box, unique]);
   const saved = await docker.run(['save', unique]);
   assert.equal(saved.code, 0, saved.stderr);
   await docker.text(['rmi', unique]);
   assert.match(await docker.text(['load'], { input: saved.stdout }), new RegExp(`Loaded image: ${unique}`));
-  assert.match(await node.docker(['run', '--rm', unique, 'sha256sum', '/saved']), new RegExp(sha256(blob)));
+  assert.match(await here.docker(['run', '--rm', unique, 'sha256sum', '/saved']), new RegExp(sha256(blob)));
 }
 
 const actionOnly = ['--format', '{{.Action}}'];
@@ -284,7 +291,7 @@ async function runsService({ docker, nodes, unique }: CliWorld): Promise<void> {
   await allGone(nodes, `com.docker.swarm.service.name=${unique}`);
 }
 
-async function deploysStack(world: CliWorld, constraint: string, tasks: number): Promise<void> {
+export async function deploysStack(world: CliWorld, constraint: string, tasks: number): Promise<void> {
   const { docker, nodes, unique } = world;
   const file = ['--compose-file', writeStackFile(world, constraint)];
   const flags = ['--prune', '--with-registry-auth', '--resolve-image=never'];
@@ -325,7 +332,7 @@ services:
 }
 
 /** Waits until no node has a container with the label; the engines remove those of a service on their own. */
-async function allGone(nodes: readonly LabNode[], label: string): Promise<void> {
+export async function allGone(nodes: readonly LabNode[], label: string): Promise<void> {
   for (const node of nodes) {
     const list = ['ps', '-aq', '--filter', `label=${label}`];
     await eventually(async () => assert.equal(await node.docker(list), ''), {
@@ -335,14 +342,18 @@ async function allGone(nodes: readonly LabNode[], label: string): Promise<void> 
   }
 }
 
-function said(code: number, stdout: string, stderr: string): Record<'code' | 'stdout' | 'stderr', unknown> {
+export function said(
+  code: number,
+  stdout: string,
+  stderr: string,
+): Record<'code' | 'stdout' | 'stderr', unknown> {
   return { code, stdout, stderr };
 }
 
-function sortedLines(text: string): readonly string[] {
+export function sortedLines(text: string): readonly string[] {
   return text.split('\n').filter(Boolean).toSorted();
 }
 
-function sha256(bytes: Buffer): string {
+export function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }

@@ -12,7 +12,7 @@ import { busyboxImage, nodeImage } from '../support/lab/images.ts';
 import { createLab, type Lab } from '../support/lab/lab.ts';
 import { buildAgentImage, deployStack, describeAgents, waitForStack } from '../support/lab/stack.ts';
 import { createSigner } from '../support/signer.ts';
-import { type CliCase, cliCases, managerCases, portainerCases } from './cli-cases.ts';
+import { type CliCase, listCases, managerCases, portainerCases, workCases } from './cli-cases.ts';
 
 const startTimeoutMs = 60_000;
 /** Longer than a CLI's own deadline, which says more. */
@@ -117,7 +117,7 @@ describe('the docker CLI, with the stack as users deploy it', function () {
 function describeCases(cli: CliBinary, route: Route, bench: () => CliBench): void {
   describe(`${cli.version} ${route.name}`, function () {
     this.timeout(caseTimeoutMs);
-    for (const each of cliCases) {
+    for (const each of [...listCases, ...workCases]) {
       if (each.buildKit && !cli.hasBuildKit) continue;
       it(each.name, () => each.check(bench().worldOf(cli, route)));
     }

@@ -14,7 +14,7 @@ import { createSigner, type Signer } from './signer.ts';
 
 export type AgentEnv = Readonly<Record<string, string>>;
 
-export interface AgentLabOptions extends Pick<LabOptions, 'nodes' | 'swarm' | 'managers'> {
+export interface AgentLabOptions extends Pick<LabOptions, 'nodes' | 'swarm' | 'managers' | 'behindNat'> {
   /** Added to the environment of every agent. */
   readonly env?: AgentEnv;
   /** Default: a random one. `none` starts agents that share no secret. */

@@ -28,6 +28,10 @@ export interface CliWorld {
   readonly binary: string;
   /** Where the agent must run things. */
   readonly node: LabNode;
+  /** Options by which something that is made is made there. */
+  readonly place: readonly string[];
+  /** Where a build, a load or an import ends up. */
+  readonly here: LabNode;
   readonly nodes: readonly LabNode[];
   /** A container that runs on `node` and has its host name. It wrote `out`, and `err` to standard error. */
   readonly box: string;
@@ -58,7 +62,8 @@ export async function createCliBench(nodes: readonly LabNode[], signer: Signer):
   let count = 0;
 
   const connect = (cli: CliBinary, route: Route, configDir: string): DockerCli => {
-    const reach = { binary: cli.path, address: nodeAt(nodes, route.entry).address, configDir };
+    const host = `tcp://${nodeAt(nodes, route.entry).address}:9001`;
+    const reach = { binary: cli.path, host, configDir };
     if (route.settings === 'portainer') {
       writeCliConfig(configDir, { headers: { [managerOperation]: '1', ...signer.headers() } });
       // No ca.pem, and for its path an argument of two quote characters (server-expectations.md 7).
@@ -67,7 +72,7 @@ export async function createCliBench(nodes: readonly LabNode[], signer: Signer):
     }
     const steering = route.target === undefined ? {} : { [target]: nodeAt(nodes, route.target).name };
     writeCliConfig(configDir, { headers: { ...signer.headers(), ...steering }, certificatePem });
-    return createDockerCli(reach);
+    return createDockerCli({ ...reach, arguments: ['--tls'] });
   };
   return {
     worldOf(cli, route): CliWorld {
@@ -76,19 +81,20 @@ export async function createCliBench(nodes: readonly LabNode[], signer: Signer):
       mkdirSync(folder);
       const node = nodeAt(nodes, route.target ?? route.entry);
       const docker = connect(cli, route, join(scratch, `${unique}-config`));
-      return { docker, binary: cli.path, node, nodes, box: boxOf(node), unique, folder, blob };
+      const where = { node, place: [], here: node, nodes, box: boxOf(node) };
+      return { docker, binary: cli.path, ...where, unique, folder, blob };
     },
     [Symbol.dispose]: () => rmSync(scratch, { recursive: true, force: true }),
   };
 }
 
-function nodeAt(nodes: readonly LabNode[], which: number): LabNode {
+export function nodeAt(nodes: readonly LabNode[], which: number): LabNode {
   const node = nodes[which - 1];
   if (node === undefined) throw new RangeError(`there are nodes 1 to ${nodes.length}, not ${which}`);
   return node;
 }
 
-function boxOf(node: LabNode): string {
+export function boxOf(node: LabNode): string {
   return `box-${node.name}`;
 }
 

@@ -1,5 +1,5 @@
-// Runs real docker CLIs against an agent's compat listener, as their users do: TLS without verification, and the
-// signature in the settings. Output is kept as bytes; whatever a command does, it ends at its deadline.
+// Runs real docker CLIs against an agent, as their users do: by TCP or by a unix socket, with what their settings say.
+// Output is kept as bytes; whatever a command does, it ends at its deadline.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
@@ -56,12 +56,14 @@ export interface TerminalSize {
 
 export interface DockerCliOptions {
   readonly binary: string;
-  /** Of the agent. */
-  readonly address: string;
+  /** As in `DOCKER_HOST`. */
+  readonly host: string;
   /** Made by `writeCliConfig`. */
   readonly configDir: string;
-  /** Replaces `--tls`, and takes the settings from the command line instead of the environment. */
+  /** In front of every command. */
   readonly arguments?: readonly string[];
+  /** A command is killed after this long. Default: 20 s. */
+  readonly timeoutMs?: number;
 }
 
 const commandTimeoutMs = 20_000;
@@ -94,13 +96,13 @@ export function writeCliConfig(folder: string, { headers, certificatePem }: CliC
 }
 
 export function createDockerCli(options: DockerCliOptions): DockerCli {
-  const { binary, address, configDir } = options;
-  const argv = [binary, ...(options.arguments ?? ['--tls']), '-H', `tcp://${address}:9001`];
+  const { binary, host, configDir } = options;
+  const argv = [binary, ...(options.arguments ?? []), '-H', host];
   // Nothing of this machine's own docker settings; a DOCKER_API_VERSION would hide the negotiation.
   // DOCKER_CONFIG and not `--config`: the CLI looks for ca.pem before it has read its command line.
   const env = { PATH: process.env.PATH, HOME: configDir, DOCKER_CONFIG: configDir };
   const start = (command: readonly string[], { cwd, ...extra }: CliOptions = {}): CliProcess =>
-    startProcess(command, { cwd, env: { ...env, ...extra.env } });
+    startProcess(command, { cwd, env: { ...env, ...extra.env }, timeoutMs: options.timeoutMs });
   const run: DockerCli['run'] = async (args, cliOptions) => {
     await using command = start([...argv, ...args], cliOptions);
     command.stdin.end(cliOptions?.input ?? '');
@@ -125,14 +127,16 @@ export function createDockerCli(options: DockerCliOptions): DockerCli {
 interface StartOptions {
   readonly cwd: string | undefined;
   readonly env: NodeJS.ProcessEnv;
+  readonly timeoutMs: number | undefined;
 }
 
-function startProcess([file = '', ...args]: readonly string[], { cwd, env }: StartOptions): CliProcess {
+function startProcess([file = '', ...args]: readonly string[], options: StartOptions): CliProcess {
+  const { cwd, env, timeoutMs = commandTimeoutMs } = options;
   const child = spawn(file, args, {
     cwd,
     env,
     stdio: 'pipe',
-    timeout: commandTimeoutMs,
+    timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
   const stdout = collect(child.stdout);

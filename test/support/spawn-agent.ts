@@ -33,6 +33,8 @@ export interface SpawnedAgent extends AsyncDisposable {
   peers(): RawAddress & { readonly kind: 'tls' };
   /** The control socket that the agent was given. */
   readonly controlSocket: string;
+  /** The folder of its Docker sockets. */
+  readonly socketDir: string;
   logLines(): readonly LogLine[];
   /** Everything it wrote, as it wrote it. */
   logText(): string;
@@ -59,6 +61,7 @@ export function agentScript(): string {
 export async function spawnAgent(options: SpawnAgentOptions): Promise<SpawnedAgent> {
   const folder = await mkdtemp(join(tmpdir(), 'agent-'));
   const controlSocket = join(folder, 'control.sock');
+  const socketDir = join(folder, 'run');
   const child = spawn(process.execPath, [agentScript(), 'agent'], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -76,6 +79,7 @@ export async function spawnAgent(options: SpawnAgentOptions): Promise<SpawnedAge
       FLOTILLA_HOST_ROOT: folder,
       FLOTILLA_METRICS_ADDR: '127.0.0.1:0',
       FLOTILLA_PEER_PORT: '0',
+      FLOTILLA_SOCKET_DIR: socketDir,
       ...options.env,
     },
   });
@@ -131,6 +135,7 @@ export async function spawnAgent(options: SpawnAgentOptions): Promise<SpawnedAge
     metrics,
     peers: () => ({ kind: 'tls', ...address(log.lines(), 'peers') }),
     controlSocket,
+    socketDir,
     logLines: log.lines,
     logText: log.text,
     async residentBytes() {

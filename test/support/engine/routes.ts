@@ -66,6 +66,7 @@ const routes: readonly (readonly [string, RegExp, Handler])[] = [
   ['GET', /^\/images\/(.*)\/json$/, ({ exchange, name }) => exchange.answer(200, { Id: name })],
   ['POST', /^\/build$/, upload],
   ['GET', /^\/volumes$/, ({ exchange, state }) => exchange.answer(200, state.volumes)],
+  ['GET', /^\/volumes\/(.*)$/, inspectVolume],
   ['GET', /^\/networks\/?$/, ({ exchange, state }) => exchange.answer(200, state.networks)],
   ['POST', /^\/(?:session|grpc)$/, ({ exchange }) => serveH2c(exchange)],
   ['GET', /^\/nodes$/, onManager(({ exchange }) => exchange.answer(200, [swarmNode(exchange.facts)]))],
@@ -104,6 +105,14 @@ async function listContainers({ exchange, state }: RouteContext): Promise<void> 
 async function createContainer({ exchange }: RouteContext): Promise<void> {
   await exchange.text();
   await exchange.answer(201, { Id: 'c'.repeat(64), Warnings: [] });
+}
+
+async function inspectVolume({ exchange, state, name }: RouteContext): Promise<void> {
+  // A test writes the list, in the form of the engine's answer.
+  const { Volumes } = state.volumes as { Volumes: readonly { Name: string }[] | null };
+  const found = Volumes?.find((volume) => volume.Name === name);
+  if (found === undefined) await exchange.answer(404, { message: `get ${name}: no such volume` });
+  else await exchange.answer(200, found);
 }
 
 function withContainer(

@@ -6,14 +6,14 @@ import { fileURLToPath } from 'node:url';
 
 import { busyboxImage, importImages, type LabImage } from './images.ts';
 import { createNode, type LabNode } from './node.ts';
-import type { LabPlan } from './plan.ts';
+import type { LabPlan, NetworkOptions } from './plan.ts';
 import { cleanLab, removeLeftovers } from './reaper.ts';
 import { claimLab, releaseLab } from './state.ts';
 import { formSwarm, setRole } from './swarm.ts';
 import { createSwitch } from './switch.ts';
 import { say } from './wait.ts';
 
-export interface LabOptions {
+export interface LabOptions extends NetworkOptions {
   /** How many nodes: node-1, node-2 and so on. */
   readonly nodes: number;
   /** Join them to one Swarm; node-1 is its first manager. */
@@ -81,7 +81,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
 
 async function makeNodes(plan: LabPlan, options: LabOptions): Promise<readonly LabNode[]> {
   say(`starting ${plan.nodes.length} engines`);
-  const network = await createSwitch(plan);
+  const network = await createSwitch(plan, options);
   const images = options.images ?? [busyboxImage];
   const starting = plan.nodes.map(async (nodePlan) => {
     const node = await createNode(plan, nodePlan, network, { engineTcpPort: options.engineTcpPort });

@@ -82,11 +82,22 @@ export interface LinkState {
   readonly lossPercent: number;
 }
 
+export interface NetworkOptions {
+  /**
+   * Nodes reach this machine in the name of the switch, and nothing comes in from here but answers: what a router at home
+   * does. Among themselves they are as before.
+   */
+  readonly behindNat?: boolean;
+}
+
 /**
  * The switch's filter table for `iptables-restore`. Packets are dropped while being forwarded: there no sender is told,
  * whereas a drop in the sender's own output chain returns EPERM to it.
  */
-export function toFilterTable(links: readonly LinkState[]): string {
+export function toFilterTable(
+  links: readonly LinkState[],
+  { behindNat = false }: NetworkOptions = {},
+): string {
   const rules = links.flatMap(({ port, cut, lossPercent }) => {
     if (cut) return [`-A FORWARD -i ${port} -j DROP`, `-A FORWARD -o ${port} -j DROP`];
     if (lossPercent <= 0) return [];
@@ -94,5 +105,7 @@ export function toFilterTable(links: readonly LinkState[]): string {
     return [`-A FORWARD -i ${port} ${chance}`, `-A FORWARD -o ${port} ${chance}`];
   });
   const policies = [':INPUT ACCEPT [0:0]', ':FORWARD ACCEPT [0:0]', ':OUTPUT ACCEPT [0:0]'];
+  if (behindNat)
+    rules.push('-A FORWARD -i host -m conntrack --ctstate NEW -j REJECT --reject-with icmp-host-unreachable');
   return `${['*filter', ...policies, ...rules, 'COMMIT'].join('\n')}\n`;
 }

@@ -2,7 +2,7 @@
 // Links are cut and made lossy here, between the nodes, so that neither end can notice it but by silence.
 
 import { type CommandOptions, runCommand } from './command.ts';
-import { type LabPlan, type LinkState, type NodePlan, toFilterTable } from './plan.ts';
+import { type LabPlan, type LinkState, type NetworkOptions, type NodePlan, toFilterTable } from './plan.ts';
 
 export interface Switch {
   /** Connects the node's namespace, which must exist. */
@@ -11,27 +11,36 @@ export interface Switch {
 }
 
 /** Makes the switch and the namespaces of all nodes, and gives this machine an address on the lab's network. */
-export async function createSwitch(plan: LabPlan): Promise<Switch> {
+export async function createSwitch(plan: LabPlan, options: NetworkOptions = {}): Promise<Switch> {
   for (const namespace of [plan.switchNamespace, ...plan.nodes.map((node) => node.namespace)]) {
     await runCommand(['ip', 'netns', 'add', namespace]);
   }
   await ipBatch(plan.switchNamespace, ['link set lo up']);
   await inNamespace(plan.switchNamespace, ['sh', '-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward']);
   await connectHost(plan);
+  if (options.behindNat === true) {
+    const masquerade = ['POSTROUTING', '-o', 'host', '-j', 'MASQUERADE'];
+    await inNamespace(plan.switchNamespace, ['iptables', '-w', '5', '-t', 'nat', '-A', ...masquerade]);
+    await setLinks(plan, [], options);
+  }
   const links = new Map<string, LinkState>();
   return {
     connectNode: (node) => connectNode(plan, node),
     setLink: async (node, change) => {
       const before = links.get(node.port) ?? { port: node.port, cut: false, lossPercent: 0 };
       links.set(node.port, { ...before, ...change });
-      await setLinks(plan, [...links.values()]);
+      await setLinks(plan, [...links.values()], options);
     },
   };
 }
 
 /** Replaces what happens on all links at once. */
-export async function setLinks(plan: LabPlan, links: readonly LinkState[]): Promise<void> {
-  const input = toFilterTable(links);
+export async function setLinks(
+  plan: LabPlan,
+  links: readonly LinkState[],
+  options: NetworkOptions = {},
+): Promise<void> {
+  const input = toFilterTable(links, options);
   await inNamespace(plan.switchNamespace, ['iptables-restore', '-w', '5'], { input });
 }
 

@@ -1,0 +1,76 @@
+// `npm run conformance -- --url https://host:9001`: the checklist of the Portainer contract against any agent. Makes one
+// container and volume on each node, and removes them. Without `--key` an agent that nobody owns belongs to a new key.
+
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import { type Abilities, createBench } from '../test/conformance/suite/bench.ts';
+import { formatTable, isFault, type RowResult, runRows } from '../test/conformance/suite/row.ts';
+import { rows } from '../test/conformance/suite/rows.ts';
+import { createSigner } from '../test/support/signer.ts';
+
+const usage = `npm run conformance -- --url https://host:9001 [options]
+
+  --key FILE      the private key (PEM) of the Portainer that the agent belongs to
+  --secret TEXT   the agent's AGENT_SECRET
+  --image NAME    an image with a shell that all nodes have (default: busybox:latest)
+  --only C1,W4    these rows alone
+  --long          waits of half an hour, bodies of 1 GiB
+`;
+const dockerTimeoutMs = 60_000;
+
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string' },
+    key: { type: 'string' },
+    secret: { type: 'string' },
+    image: { type: 'string', default: 'busybox:latest' },
+    only: { type: 'string' },
+    long: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help || values.url === undefined) {
+  process.stdout.write(usage);
+  process.exitCode = values.help ? 0 : 2;
+} else {
+  process.exitCode = await run(new URL(values.url));
+}
+
+async function run(url: URL): Promise<number> {
+  const { secret, key, image, long, only } = values;
+  await using bench = await createBench({
+    address: { kind: 'tls', host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 9001) },
+    signer: createSigner({
+      ...(secret !== undefined && { secret }),
+      ...(key !== undefined && { privateKeyPem: readFileSync(key, 'utf8') }),
+    }),
+    ...(secret !== undefined && { secret }),
+    image,
+    long,
+    abilities: abilitiesHere(),
+  });
+  const wanted = only?.split(',').map((id) => id.trim());
+  const chosen = rows.filter(({ id }) => wanted === undefined || wanted.includes(id));
+  const results = await runRows(chosen, bench, showProgress);
+  process.stdout.write(`\n\n${formatTable(results)}`);
+  return results.some(isFault) ? 1 : 0;
+}
+
+function showProgress({ row, outcome }: RowResult): void {
+  const mark = { pass: '.', fail: '!', 'not-run': '-' }[outcome.kind];
+  process.stderr.write(outcome.kind === 'fail' ? `${mark}(${row.id})` : mark);
+}
+
+/** From outside there is little: other agents cannot be started, stopped or looked into. */
+function abilitiesHere(): Abilities {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const docker = folders.map((folder) => join(folder, 'docker')).find((file) => existsSync(file));
+  if (docker === undefined) return {};
+  const call = promisify(execFile);
+  return {
+    docker: async (args) => (await call(docker, [...args], { timeout: dockerTimeoutMs })).stdout,
+  };
+}

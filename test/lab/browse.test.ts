@@ -1,0 +1,132 @@
+// Browsing volumes of a real engine, and what needs root to be made: a disk that is full, one behind another mount, and
+// devices.
+
+import { deepEqual, equal, match } from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
+import { browseClient, createVolume, type Requester } from '../support/browse.ts';
+import { assertErrorBody, startAgentUnderTest, useAgent } from '../support/checks.ts';
+import { runCommand } from '../support/lab/command.ts';
+import type { LabNode } from '../support/lab/node.ts';
+import { requestRaw } from '../support/raw-http.ts';
+
+const mebibyte = 1024 * 1024;
+
+describe('browse on a real engine', function () {
+  this.timeout(60_000);
+  let agents: AgentLab;
+  before(async () => {
+    agents = await createAgentLab({ nodes: 1, swarm: false });
+    agents.startAll();
+    await agents.whole(30_000);
+  });
+  after(async () => {
+    await agents?.[Symbol.asyncDispose]();
+  });
+  printLogsOnFailure(() => agents);
+
+  it('shows what a container wrote, and the container what was uploaded, but no link out', async () => {
+    const node = agents.node(1);
+    await node.docker(['volume', 'create', 'files']);
+    const inContainer = (script: string): Promise<string> =>
+      node.docker(['run', '--rm', '-v', 'files:/files', 'busybox:lab', 'sh', '-c', script]);
+    await inContainer(
+      'mkdir /files/d; echo hello > /files/d/f; ln -s d/f /files/in; ln -s /etc/passwd /files/out',
+    );
+    const requester = requesterOf(agents, node);
+    const client = browseClient(requester, 'files');
+    deepEqual(
+      (await client.entries('/')).map(({ Name, Dir }) => [Name, Dir]),
+      [
+        ['d', true],
+        ['in', false],
+        ['out', false],
+      ],
+    );
+    equal((await client.get('/in')).body.toString(), 'hello\n');
+    match((await client.get('/out')).body.toString(), /A link leads out of the volume/);
+    equal((await client.put('/up', 'load', 'from outside')).status, 204);
+    equal((await inContainer('cat /files/up/load')).trim(), 'from outside');
+    equal((await browseClient(requester, 'none').ls('/')).status, 500);
+  });
+});
+
+describe('browse with mounts', () => {
+  const under = useAgent();
+
+  it('says that the disk is full, and keeps the old file', async () => {
+    await using volume = await createVolume(under());
+    await using _disk = await mountDisk(volume.data, 4);
+    const client = browseClient(under(), volume.name);
+    equal((await client.put('/', 'file', 'old')).status, 204);
+    assertErrorBody(await client.put('/', 'file', Buffer.alloc(8 * mebibyte)), 500, {
+      message: 'Error saving file to disk',
+      details: 'Save a file: no space left on device',
+    });
+    deepEqual(await readdir(volume.data), ['file']);
+    equal(await readFile(join(volume.data, 'file'), 'utf8'), 'old');
+    equal((await client.put('/', 'file', Buffer.alloc(2 * mebibyte))).status, 204, 'what fits is taken');
+  });
+
+  it('copies an upload of the host onto another disk before it takes its name', async () => {
+    const hostRoot = await mkdtemp(join(tmpdir(), 'host-'));
+    try {
+      const disk = join(hostRoot, 'mnt/disk');
+      const spool = join(hostRoot, 'var/tmp');
+      for (const folder of [disk, spool]) await mkdir(folder, { recursive: true });
+      await using _disk = await mountDisk(disk, 8);
+      await using under = await startAgentUnderTest({ env: { FLOTILLA_HOST_ROOT: hostRoot } });
+      const client = browseClient(under, '');
+      await writeFile(join(disk, 'file'), 'old', { mode: 0o640 });
+      const content = Buffer.alloc(3 * mebibyte, 'new ');
+      equal((await client.put('/host/mnt/disk', 'file', content)).status, 204);
+      equal((await readFile(join(disk, 'file'))).equals(content), true);
+      equal((await stat(join(disk, 'file'))).mode & 0o777, 0o640);
+      const full = await client.put('/host/mnt/disk', 'file', Buffer.alloc(16 * mebibyte));
+      match(full.body.toString(), /Save a file: no space left on device/);
+      equal((await readFile(join(disk, 'file'))).equals(content), true);
+      deepEqual([await readdir(disk), await readdir(spool)], [['file'], []]);
+    } finally {
+      await rm(hostRoot, { recursive: true, force: true });
+    }
+  });
+
+  it('opens no device', async () => {
+    await using volume = await createVolume(under());
+    const client = browseClient(under(), volume.name);
+    for (const [name, type, major, minor] of [
+      ['zero', 'c', '1', '5'],
+      ['tty', 'c', '5', '0'],
+      ['disk', 'b', '7', '0'],
+    ] as const) {
+      await runCommand(['mknod', join(volume.data, name), type, major, minor]);
+      match((await client.get(`/${name}`)).body.toString(), /Open a file: it is a device, fifo or socket/);
+      match(
+        (await client.put('/', name, 'x')).body.toString(),
+        /Replace a file: it is a device, fifo or socket/,
+      );
+    }
+    equal((await client.entries('/')).length, 3);
+  });
+});
+
+function requesterOf({ signer }: AgentLab, { address: host }: LabNode): Requester {
+  return {
+    request: (request) =>
+      requestRaw(
+        { kind: 'tls', host, port: 9001 },
+        { ...request, headers: { ...signer.headers(), ...request.headers } },
+      ),
+  };
+}
+
+async function mountDisk(folder: string, mebibytes: number): Promise<AsyncDisposable> {
+  await runCommand(['mount', '-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', folder]);
+  return {
+    async [Symbol.asyncDispose]() {
+      await runCommand(['umount', folder]);
+    },
+  };
+}
