@@ -1,7 +1,7 @@
 // How a run of tools is counted: a tool that crashes, hangs or says nothing of its tests is a failure too.
 
 import assert from 'node:assert/strict';
-import { countsFromMocha, runSteps, sumCounts, summaryLine } from './steps.ts';
+import { countsFromMocha, failedTitles, failureReport, runSteps, sumCounts, summaryLine } from './steps.ts';
 
 const quick = 5_000;
 
@@ -43,5 +43,35 @@ describe('steps', () => {
       results.filter(({ ok }) => ok).map(({ step }) => step.name),
       ['good'],
     );
+  });
+
+  it('say of a failure what failed and why, without the dots before and without lines that have no end', async () => {
+    const output = [
+      '  ....!...',
+      '',
+      '  7 passing (1s)',
+      '  1 failing',
+      '',
+      '  1) relay',
+      '       keeps a half-open stream:',
+      '     Error: closed',
+      `      at ${'x'.repeat(5_000)}`,
+      '',
+    ].join('\n');
+    const report = failureReport(output);
+    assert.match(report, /^ {2}7 passing/);
+    assert.match(report, /Error: closed/);
+    assert.ok(report.length < 1_000);
+
+    const script = `console.log(${JSON.stringify(output)}); process.exitCode = 1;`;
+    const results = await runSteps(
+      [
+        { name: 'unit', command: ['node', '-e', script], timeoutMs: quick, mocha: true },
+        { name: 'lint', command: ['node', '-e', 'process.exit(1)'], timeoutMs: quick },
+      ],
+      1,
+      () => {},
+    );
+    assert.equal(failedTitles(results), 'failed: unit 1) relay › keeps a half-open stream:\nfailed: lint\n');
   });
 });

@@ -34,6 +34,8 @@ export interface StepResult {
 const root = join(import.meta.dirname, '..');
 /** What a child may print before its oldest output is dropped, characters. */
 const maxOutputChars = 2_000_000;
+/** A stack trace through a bundled module can quote a line of a megabyte, characters. */
+const maxReportLineChars = 300;
 /** A mocha run that has printed its totals has nothing left to do; one that stays has left a socket or timer open. */
 const lingerMs = 10_000;
 /** Between asking a process group to end and making it end, milliseconds. */
@@ -86,6 +88,27 @@ export function summaryLine(counts: Counts): string {
   return `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`;
 }
 
+/** The titles of the failed tests, one line each, to stand beside the summary; a step without tests goes by its name. */
+export function failedTitles(results: readonly StepResult[]): string {
+  const lines = results.flatMap(({ step, ok, output }) => {
+    if (ok) return [];
+    const titles = Array.from(output.matchAll(/^ {2}\d+\) [^\n]*(?:\n {4,}[^\n]*)*?:$/gm), ([title]) =>
+      title.replaceAll(/\s*\n\s*/g, ' › ').trim(),
+    );
+    return titles.length === 0
+      ? [`failed: ${step.name}`]
+      : titles.map((title) => `failed: ${step.name} ${title}`);
+  });
+  return lines.map((line) => `${line.slice(0, maxReportLineChars)}\n`).join('');
+}
+
+/** What a reader needs of a failed step's output: of mocha's, the totals and what follows; no line without end. */
+export function failureReport(output: string): string {
+  const totalsAt = output.search(/^ {2}\d+ passing\b/m);
+  const lines = output.slice(Math.max(totalsAt, 0)).trimEnd().split('\n');
+  return `${lines.map((line) => line.slice(0, maxReportLineChars)).join('\n')}\n`;
+}
+
 /** Reads the totals that mocha's reporters print; undefined where there are none. */
 export function countsFromMocha(output: string): Counts | undefined {
   const count = (word: string): number | undefined => {
@@ -104,7 +127,7 @@ async function runStep(step: Step, write: (text: string) => void): Promise<StepR
   const counts = step.mocha === true ? countsFromMocha(output) : { passed: 0, failed: 0, skipped: 0 };
   const ok = code === 0 && counts !== undefined;
   write(`${ok ? 'ok    ' : 'FAILED'} ${seconds.toFixed(1).padStart(6)} s  ${step.name}\n`);
-  if (!ok && step.live !== true) write(`${output.trimEnd()}\n`);
+  if (!ok && step.live !== true) write(failureReport(output));
   return { step, ok, seconds, counts: failureCounted(counts, ok), output };
 }
 

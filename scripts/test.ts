@@ -6,7 +6,7 @@ import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkSteps, furtherSteps } from './check-steps.ts';
 import type { Counts, Step } from './steps.ts';
-import { forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
+import { failedTitles, forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
 
 const root = join(import.meta.dirname, '..');
 const long = process.argv.includes('--long');
@@ -44,7 +44,7 @@ const counts: Counts = {
   ...sumCounts(results),
   skipped: sumCounts(results).skipped + (obstacle === undefined ? 0 : labFiles.length),
 };
-const summary = `test took ${seconds.toFixed(0)} s\n${summaryLine(counts)}\n`;
+const summary = `${failedTitles(results)}test took ${seconds.toFixed(0)} s\n${summaryLine(counts)}\n`;
 if (long) keepResults(summary);
 say(summary);
 if (counts.skipped > 0 || results.some((result) => !result.ok)) process.exitCode ||= 1;
