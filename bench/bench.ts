@@ -18,6 +18,7 @@ import { type LoadTarget, load } from './wrk.ts';
 
 const engineTcpPort = 2375;
 const containersPerNode = 20;
+const eachAlone = fileURLToPath(new URL('each-alone.lua', import.meta.url));
 const onlyOnSecond = 'only-on-node-2';
 const long = process.argv.includes('--save');
 const secondsPerLoad = long ? 4 : 2;
@@ -75,6 +76,7 @@ async function measureProxying(report: Report, lab: Lab, signer: Signer): Promis
     await measureInTurns(report, path, [
       { name: 'engine', url: `http://${node.address}:${engineTcpPort}${path}` },
       { name: 'Flotilla', url: `https://${node.address}:9001${path}`, headers },
+      { name: 'Flotilla, nothing shared', url: `https://${node.address}:9001${path}`, headers, script: eachAlone },
       ...Object.entries(proxies.ports).map(([name, port]) => ({
         name,
         url: `https://${node.address}:${port}${path}`,

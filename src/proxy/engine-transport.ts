@@ -20,7 +20,7 @@ import type {
   ProxyRequest,
   Transport,
 } from './proxy.ts';
-import { undiciDispatch } from './raw-handler.ts';
+import { type RawRequest, undiciDispatch } from './raw-handler.ts';
 import { hasBody, relay } from './relay.ts';
 import { createSocketClient } from './socket-client.ts';
 import { splice } from './upgrade.ts';
@@ -33,6 +33,8 @@ export interface EngineTransportOptions {
 const origin = 'http://docker';
 /** dockerd never closes an idle connection; this only lets us shrink after a burst. */
 const idleSocketMs = 60_000;
+/** `/v1.41/version`, and room for versions to come. */
+const maxTogetherChars = 24;
 
 export interface EngineTransport extends Transport {
   /** Whether a request to the engine would have to wait, and not only fail. */
@@ -45,7 +47,7 @@ export interface EngineTransport extends Transport {
 
 export function createEngineTransport(options: EngineTransportOptions): EngineTransport {
   const { socketPath } = options;
-  const client = createSocketClient(options);
+  const client = createSocketClient({ socketPath, isShared: isAskedTogether });
   const short = createPool(socketPath);
   // Endless streams never use the pool of short requests: a thousand log followers must not slow down its search
   // for a free connection.
@@ -83,6 +85,13 @@ export function createEngineTransport(options: EngineTransportOptions): EngineTr
       await Promise.all([short.destroy(), endless.destroy()]);
     },
   };
+}
+
+const together = /^(?:\/v\d+\.\d+)?\/(?:_ping|version|info)$/;
+
+/** What clients ask again and again, and all get the same answer to (docs/adr/0012). */
+function isAskedTogether({ method, path }: RawRequest): boolean {
+  return path.length <= maxTogetherChars && (method === 'GET' || method === 'HEAD') && together.test(path);
 }
 
 function createPool(socketPath: string): Pool {

@@ -7,12 +7,13 @@ import type { Breakers } from './breakers.ts';
 import type { ListKind } from './classify.ts';
 import { type FanOutOptions, fanOut, isEngineGone, maxPartBytes } from './fan-out.ts';
 import { headerValue } from './headers.ts';
+import { laneDefaults } from './lanes.ts';
 import { decoratePart, engineGoneStatus, jsonHeaders, mergeLists } from './merge.ts';
 import { missingHeaders } from './missing-header.ts';
 import type { FetchedPart, FetchLimits, ListForm, ProxyRequest, ServePart, Transport } from './proxy.ts';
 import { countsBytes } from './query.ts';
 import { createSerials } from './serials.ts';
-import { createSingleFlight, singleFlightDefaults } from './single-flight.ts';
+import { createSingleFlight } from './single-flight.ts';
 
 export interface ListsNeeds {
   readonly engine: Transport;
@@ -57,8 +58,8 @@ export interface Lists {
 }
 
 export function createLists(needs: ListsNeeds, options: ListsOptions): Lists {
-  const parts = createSingleFlight<FetchedPart>(singleFlightDefaults);
-  const merges = createSingleFlight<ListAnswer>(singleFlightDefaults);
+  const parts = createSingleFlight<FetchedPart>(laneDefaults);
+  const merges = createSingleFlight<ListAnswer>(laneDefaults);
   const serialOf = createSerials<ClusterView>();
   const now = needs.now ?? Date.now;
 

@@ -101,7 +101,7 @@ class RelayHandler implements RawHandler {
   /** Head and body leave as one string, in one record. */
   onWhole(status: number, rawHeaders: readonly string[], statusText: string, body: string): void {
     this.#upstream = undefined;
-    if (this.#declines(status)) return;
+    if (this.#res.destroyed || this.#declines(status)) return;
     this.#flushed = true;
     this.#writeHead(status, rawHeaders, statusText);
     this.#res.end(body, 'latin1');

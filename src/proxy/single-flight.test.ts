@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { AgentError } from '../errors.ts';
-import { createSingleFlight, type SingleFlightOptions } from './single-flight.ts';
+import type { LaneOptions } from './lanes.ts';
+import { createSingleFlight } from './single-flight.ts';
 
 /** An engine that answers with the moment at which each call began, when the test says so. */
 function createEngine(): {
@@ -27,7 +28,7 @@ function createEngine(): {
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-const options: SingleFlightOptions = { maxKeys: 4, patienceMs: 50, startTimer: () => () => undefined };
+const options: LaneOptions = { maxKeys: 4, patienceMs: 50, startTimer: () => () => undefined };
 const never = new AbortController().signal;
 
 describe('single-flight', () => {

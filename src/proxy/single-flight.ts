@@ -1,24 +1,7 @@
-// Lets identical requests share one call to the engine. A call is only shared by requests that were there before it
-// started: one that arrives during a call waits for the next, so no answer is older than its request.
+// Lets identical requests share the promise of one call, under the rule of lanes.ts.
 
 import { AgentError } from '../errors.ts';
-import { type StartTimer, startTimer } from './timer.ts';
-
-export interface SingleFlightOptions {
-  /** Beyond so many different keys in progress, calls are not shared. */
-  readonly maxKeys: number;
-  /**
-   * The next call starts at the latest after this, beside a slow one: a call that hangs must not hold up those behind
-   * it. Also what sharing can add to a request's deadline.
-   */
-  readonly patienceMs: number;
-  readonly startTimer?: StartTimer;
-}
-
-/** Different lists in progress that are watched for sharing; there are some ten paths and as many filters as clients. */
-export const maxSharedKeys: number = 256;
-
-export const singleFlightDefaults: SingleFlightOptions = { maxKeys: maxSharedKeys, patienceMs: 50 };
+import { createLanes, type Flight, type LaneOptions, type Lanes } from './lanes.ts';
 
 export interface SingleFlight<T> {
   /**
@@ -28,90 +11,57 @@ export interface SingleFlight<T> {
   run(key: string, start: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T>;
 }
 
-export function createSingleFlight<T>(options: SingleFlightOptions): SingleFlight<T> {
-  const lanes = new Map<string, Lane<T>>();
+export function createSingleFlight<T>(options: LaneOptions): SingleFlight<T> {
+  const lanes: Lanes<SharedCall<T>> = createLanes(options);
   return {
     run(key, start, signal) {
       if (signal.aborted) return Promise.reject(left(signal));
-      let lane = lanes.get(key);
-      if (lane === undefined) {
-        if (lanes.size >= options.maxKeys) return start(signal);
-        lane = { active: 0, next: undefined, onEmpty: () => lanes.delete(key) };
-        lanes.set(key, lane);
-      }
-      if (lane.active > 0) return join(waitingFlight(lane, start, options), signal);
-      const flight = createFlight(lane, start);
-      const result = join(flight, signal);
-      launch(flight);
-      return result;
+      return new Promise((resolve, reject) => {
+        lanes.join(
+          key,
+          () => new SharedCall(start, (flight) => lanes.cancel(key, flight)),
+          (flight) => flight.enter(signal, resolve, reject),
+        );
+      });
     },
   };
 }
 
-/** What is going on for one key. */
-interface Lane<T> {
-  active: number;
-  /** Collects requests until it starts. */
-  next: Flight<T> | undefined;
-  readonly onEmpty: () => void;
-}
+class SharedCall<T> implements Flight {
+  readonly #start: (signal: AbortSignal) => Promise<T>;
+  readonly #onEmpty: (flight: SharedCall<T>) => void;
+  readonly #controller: AbortController = new AbortController();
+  readonly #result: PromiseWithResolvers<T> = Promise.withResolvers<T>();
+  #joined = 0;
 
-interface Flight<T> {
-  readonly lane: Lane<T>;
-  readonly start: (signal: AbortSignal) => Promise<T>;
-  readonly controller: AbortController;
-  readonly result: PromiseWithResolvers<T>;
-  joined: number;
-  cancelTimer: () => void;
-}
+  constructor(start: (signal: AbortSignal) => Promise<T>, onEmpty: (flight: SharedCall<T>) => void) {
+    this.#start = start;
+    this.#onEmpty = onEmpty;
+    // Everybody may have left by the time it fails; each of those was told already.
+    this.#result.promise.catch(() => undefined);
+  }
 
-function createFlight<T>(lane: Lane<T>, start: Flight<T>['start']): Flight<T> {
-  const result = Promise.withResolvers<T>();
-  // Everybody may have left by the time it fails; each of those was told already.
-  result.promise.catch(() => undefined);
-  return { lane, start, controller: new AbortController(), result, joined: 0, cancelTimer: () => undefined };
-}
-
-function waitingFlight<T>(lane: Lane<T>, start: Flight<T>['start'], options: SingleFlightOptions): Flight<T> {
-  if (lane.next !== undefined) return lane.next;
-  const flight = createFlight(lane, start);
-  flight.cancelTimer = (options.startTimer ?? startTimer)(options.patienceMs, () => launch(flight));
-  lane.next = flight;
-  return flight;
-}
-
-function launch<T>(flight: Flight<T>): void {
-  const { lane, result } = flight;
-  if (lane.next === flight) lane.next = undefined;
-  flight.cancelTimer();
-  lane.active += 1;
-  const settle = (): void => {
-    lane.active -= 1;
-    if (lane.next !== undefined) launch(lane.next);
-    else if (lane.active === 0) lane.onEmpty();
-  };
-  flight.start(flight.controller.signal).then(result.resolve, result.reject).finally(settle);
-}
-
-function join<T>(flight: Flight<T>, signal: AbortSignal): Promise<T> {
-  flight.joined += 1;
-  return new Promise((resolve, reject) => {
+  enter(signal: AbortSignal, resolve: (value: T) => void, reject: (error: unknown) => void): void {
+    this.#joined += 1;
     const onAbort = (): void => {
       reject(left(signal));
-      leave(flight);
+      this.#leave();
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    flight.result.promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
-}
+    this.#result.promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  }
 
-function leave<T>(flight: Flight<T>): void {
-  flight.joined -= 1;
-  if (flight.joined > 0) return;
-  flight.controller.abort();
-  if (flight.lane.next !== flight) return;
-  flight.cancelTimer();
-  flight.lane.next = undefined;
+  launch(ended: () => void): void {
+    const { resolve, reject } = this.#result;
+    this.#start(this.#controller.signal).then(resolve, reject).finally(ended);
+  }
+
+  #leave(): void {
+    this.#joined -= 1;
+    if (this.#joined > 0) return;
+    this.#controller.abort();
+    this.#onEmpty(this);
+  }
 }
 
 function left(signal: AbortSignal): AgentError {

@@ -3,7 +3,9 @@
 // (docs/adr/0014); bodies, TLS and long transfers are left to undici.
 
 import { AgentError } from '../errors.ts';
-import type { RawDispatch, RawRequest } from './raw-handler.ts';
+import { createLanes, type Lanes, laneDefaults } from './lanes.ts';
+import type { RawDispatch, RawHandler, RawRequest } from './raw-handler.ts';
+import { SharedAnswer } from './shared-answer.ts';
 import { SocketConnection, type SocketRequest } from './socket-connection.ts';
 
 export interface SocketClient {
@@ -21,10 +23,13 @@ export interface SocketClientOptions {
   readonly socketPath: string;
   /** What nobody needed for so long is closed, milliseconds; dockerd itself never does it. Default: a minute. */
   readonly sweepMs?: number;
+  /** A question whose answer serves all who ask it in the same bytes while it is on its way. Default: none is. */
+  readonly isShared?: (request: RawRequest) => boolean;
 }
 
 export function createSocketClient(options: SocketClientOptions): SocketClient {
-  const { socketPath, sweepMs = defaultSweepMs } = options;
+  const { socketPath, sweepMs = defaultSweepMs, isShared = () => false } = options;
+  const lanes: Lanes<SharedAnswer> = createLanes(laneDefaults);
   const all = new Set<SocketConnection>();
   // Taken from the end, so that those at the beginning are the ones that nobody needs.
   const idle: SocketConnection[] = [];
@@ -63,11 +68,26 @@ export function createSocketClient(options: SocketClientOptions): SocketClient {
     superfluous = idle.length;
   }, sweepMs).unref();
 
+  const send = (method: string, text: string, handler: RawHandler): void => {
+    if (closed) handler.onError(new AgentError('unavailable', 'ask engine: the client was closed'));
+    else take().send({ method, text, handler });
+  };
+
+  const share = (method: string, text: string, handler: RawHandler): void => {
+    const make = (): SharedAnswer =>
+      new SharedAnswer({
+        send: (flight) => send(method, text, flight),
+        onEmpty: (flight) => lanes.cancel(text, flight),
+      });
+    lanes.join(text, make, (flight) => flight.enter(handler));
+  };
+
   return {
     dispatch(request, handler): void {
       try {
-        if (closed) throw new AgentError('unavailable', 'ask engine: the client was closed');
-        take().send({ method: request.method, text: requestText(request), handler });
+        const text = requestText(request);
+        if (isShared(request)) share(request.method, text, handler);
+        else send(request.method, text, handler);
       } catch (error) {
         handler.onError(error instanceof Error ? error : new Error(String(error)));
       }

@@ -2,7 +2,8 @@
 // count; an older engine would even refuse the second.
 
 import type { Answer } from '../../exchange.ts';
-import { createSingleFlight, singleFlightDefaults } from '../single-flight.ts';
+import { laneDefaults } from '../lanes.ts';
+import { createSingleFlight } from '../single-flight.ts';
 import type { Ask } from './ask.ts';
 import type { Handler } from './call.ts';
 import { mergeDf } from './df-merge.ts';
@@ -15,7 +16,7 @@ export interface DfNeeds {
 }
 
 export function createDf({ ask, now }: DfNeeds): Handler {
-  const flights = createSingleFlight<Answer>(singleFlightDefaults);
+  const flights = createSingleFlight<Answer>(laneDefaults);
   return (call) => {
     const { strict, target } = call;
     const count = async (signal: AbortSignal): Promise<Answer> => {

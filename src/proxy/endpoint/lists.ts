@@ -5,12 +5,13 @@ import type { ClusterView, Member } from '../../cluster/cluster.ts';
 import type { Answer } from '../../exchange.ts';
 import type { Breakers } from '../breakers.ts';
 import type { ListKind } from '../classify.ts';
+import { laneDefaults } from '../lanes.ts';
 import type { OwnPart } from '../lists.ts';
 import { jsonHeaders } from '../merge.ts';
 import type { FetchedPart, FetchLimits, ListForm, ProxyRequest } from '../proxy.ts';
 import { countsBytes } from '../query.ts';
 import { createSerials } from '../serials.ts';
-import { createSingleFlight, singleFlightDefaults } from '../single-flight.ts';
+import { createSingleFlight } from '../single-flight.ts';
 import { type Ask, type AskOptions, createAsk } from './ask.ts';
 import type { EndpointCall, Handler } from './call.ts';
 import { composeProjectOf, refuseScattered } from './compose-project.ts';
@@ -47,7 +48,7 @@ export type LookupMark = (
 export type EndpointLists = Readonly<Record<ListKind, Handler>>;
 
 export function createEndpointLists(needs: EndpointListsNeeds, options: AskOptions): EndpointLists {
-  const flights = createSingleFlight<Answer>(singleFlightDefaults);
+  const flights = createSingleFlight<Answer>(laneDefaults);
   const serialOf = createSerials<ClusterView>();
 
   const handlerOf = (kind: ListKind): Handler => {
