@@ -76,7 +76,12 @@ async function measureProxying(report: Report, lab: Lab, signer: Signer): Promis
     await measureInTurns(report, path, [
       { name: 'engine', url: `http://${node.address}:${engineTcpPort}${path}` },
       { name: 'Flotilla', url: `https://${node.address}:9001${path}`, headers },
-      { name: 'Flotilla, nothing shared', url: `https://${node.address}:9001${path}`, headers, script: eachAlone },
+      {
+        name: 'Flotilla, nothing shared',
+        url: `https://${node.address}:9001${path}`,
+        headers,
+        script: eachAlone,
+      },
       ...Object.entries(proxies.ports).map(([name, port]) => ({
         name,
         url: `https://${node.address}:${port}${path}`,
