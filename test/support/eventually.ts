@@ -9,7 +9,7 @@ export interface EventuallyOptions {
 /** Repeats the check until it neither throws nor returns false, and returns what it returned. */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  { withinMs = 5_000, everyMs = 20 }: EventuallyOptions = {},
+  { withinMs = 10_000, everyMs = 20 }: EventuallyOptions = {},
 ): Promise<T> {
   const deadlineMs = performance.now() + withinMs;
   for (;;) {

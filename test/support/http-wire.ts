@@ -4,7 +4,7 @@
 import type { Duplex } from 'node:stream';
 
 /** How long one read may wait before the test fails. Shorter than the test's own timeout, so that it cleans up. */
-export const readTimeoutMs = 8_000;
+export const readTimeoutMs = 15_000;
 const maxHeadBytes = 1_048_576;
 const headEnd = Buffer.from('\r\n\r\n');
 const lineEnd = Buffer.from('\r\n');

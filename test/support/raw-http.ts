@@ -67,7 +67,7 @@ export async function connectRaw(address: RawAddress): Promise<RawConnection> {
   // A reset is seen by the reader as the end of the connection; without a listener it would end the process.
   socket.on('error', () => undefined);
   try {
-    await within(once(socket, address.kind === 'tls' ? 'secureConnect' : 'connect'), 5_000);
+    await within(once(socket, address.kind === 'tls' ? 'secureConnect' : 'connect'), readTimeoutMs);
   } catch (error) {
     socket.destroy();
     throw error;

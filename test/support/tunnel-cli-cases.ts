@@ -51,8 +51,10 @@ export function tunnelCliCases(under: () => TunnelledCli, { halfCloses }: Tunnel
     const { docker } = under();
     await using shell = docker.startInTerminal(['exec', '-it', 'box', 'sh'], { rows: 33, columns: 111 });
     // The CLI tells the size when the shell has started already.
-    shell.stdin.write('until stty size; do sleep 0.1; done; exit 7\n');
-    await shell.says(/33 111/);
+    shell.stdin.write(
+      'until [ "$(stty size)" = "33 111" ]; do sleep 0.1; done; echo columns $((100 + 11)); exit 7\n',
+    );
+    await shell.says(/columns 111/);
     assert.equal((await shell.ended).code, 7);
   });
 
