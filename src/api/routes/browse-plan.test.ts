@@ -32,12 +32,37 @@ describe('browse requests', () => {
       ['path', ''],
       ['path=a=b', 'a=b'],
       ['path=%', undefined],
-      ['path=%zz&path=a', undefined],
+      ['path=%zz&path=a', 'a'],
+      ['path=a;b&path=c', 'c'],
+      ['path=a;path=b', undefined],
+      [';path=a', undefined],
       ['%=1&path=a', 'a'],
       ['', undefined],
       ['Path=a', undefined],
     ] as const)
       equal(read(query), value, query);
+  });
+
+  it('reads a volume only where there is one way to read it, and the host only where none is named', () => {
+    const read = (query: string): string | undefined =>
+      readBrowseRequest('GET /browse/ls', `/v2/browse/ls?${query}`)?.volumeId;
+    for (const [query, volumeId] of [
+      ['', ''],
+      ['path=%zz', ''],
+      ['volumeID=', ''],
+      ['volumeid=mine', ''],
+      ['x=1;volumeID=mine', ''],
+      ['volumeID=mine', 'mine'],
+      ['volume%49D=mine', 'mine'],
+      ['volumeID=%zz', undefined],
+      ['volumeID=%zz&volumeID=mine', undefined],
+      ['volumeID=mine&volumeID=%zz', undefined],
+      ['volumeID=&volumeID=mine', undefined],
+      ['volumeID=mine&volumeID=mine', undefined],
+      ['volumeID=a;b', undefined],
+      ['volumeID=a;b&volumeID=mine', undefined],
+    ] as const)
+      equal(read(query), volumeId, query);
   });
 
   it('reads the paths of a rename as Go does', () => {

@@ -10,8 +10,8 @@ export type BrowseAction = 'ls' | 'get' | 'delete' | 'rename' | 'put';
 export interface BrowseRequest {
   readonly version: 1 | 2;
   readonly action: BrowseAction;
-  /** Empty for the host. */
-  readonly volumeId: string;
+  /** Empty for the host. Undefined where Portainer may have read another volume than we would: not to be served. */
+  readonly volumeId: string | undefined;
   /** Undefined where it was not given, or given empty. */
   readonly path: Buffer | undefined;
 }
@@ -27,20 +27,34 @@ export function readBrowseRequest(route: string, url: string): BrowseRequest | u
     version: found[1] === undefined ? 2 : 1,
     // The expression names exactly the members of this type.
     action: found[2] as BrowseAction,
-    volumeId: found[1] ?? readParameter(query, 'volumeID')?.toString('utf8') ?? '',
+    volumeId: found[1] ?? readVolumeId(query),
     path: path?.length === 0 ? undefined : path,
   };
 }
 
-/** The first one of this name. A pair that is no proper escape counts as absent, as the original has it. */
+/** The first one of this name. A pair that is no proper escape, or holds a semicolon, counts as absent, as in Go. */
 export function readParameter(query: string, name: string): Buffer | undefined {
-  for (const pair of query.split('&')) {
+  return readParameters(query, name).find((value) => value !== undefined);
+}
+
+/** All of this name in their order; undefined for a pair that Go leaves out. */
+function readParameters(query: string, name: string): readonly (Buffer | undefined)[] {
+  return query.split('&').flatMap((pair) => {
     const equals = pair.indexOf('=');
     const key = equals === -1 ? pair : pair.slice(0, equals);
-    if (toBytes(key)?.toString('utf8') !== name) continue;
-    return toBytes(equals === -1 ? '' : pair.slice(equals + 1));
-  }
-  return undefined;
+    if (toBytes(key)?.toString('utf8') !== name) return [];
+    return [pair.includes(';') ? undefined : toBytes(equals === -1 ? '' : pair.slice(equals + 1))];
+  });
+}
+
+/**
+ * Portainer admits users by the first volume that it reads, and without one only administrators: whatever could be read in
+ * two ways is undefined, never the host.
+ */
+function readVolumeId(query: string): string | undefined {
+  const values = readParameters(query, 'volumeID');
+  if (values.length === 0) return '';
+  return values.length === 1 ? values[0]?.toString('utf8') : undefined;
 }
 
 function toBytes(text: string): Buffer | undefined {

@@ -34,31 +34,47 @@ const fileModes = { 1: 0o755, 2: 0o777 } as const;
 export function createBrowseRoutes({ browse, log }: BrowseRoutesNeeds): ServeBrowse {
   return async (context, request) => {
     try {
-      // Before the path is looked at, as the original: no path helps then.
-      const answered =
-        request.volumeId === '' && !browse.hostBrowse ? hostBrowseOff() : await act(browse, context, request);
+      const answered = await serve(browse, context, request);
       if (answered !== undefined) reply(context, answered);
     } catch (error) {
       const failure =
         error instanceof AgentError
           ? error
           : new AgentError('unavailable', `browse ${request.action}: failed`, { cause: error });
-      const { action, volumeId } = request;
-      const fields = {
-        reason: failure.code,
-        action,
-        volume: volumeId.slice(0, maxLoggedChars),
-        error: failure.message,
-      };
-      if (failure.code === 'request-invalid') log.warn('browse refused', fields);
-      else log.debug('browse failed', fields);
+      logFailure(log, request, failure);
       reply(context, browseFailure(request, failure));
     }
   };
 }
 
+function logFailure(log: Logger, { action, volumeId }: BrowseRequest, failure: AgentError): void {
+  const fields = {
+    reason: failure.code,
+    action,
+    volume: volumeId?.slice(0, maxLoggedChars),
+    error: failure.message,
+  };
+  if (failure.code === 'request-invalid') log.warn('browse refused', fields);
+  else log.debug('browse failed', fields);
+}
+
+async function serve(
+  browse: Browse,
+  context: Koa.Context,
+  request: BrowseRequest,
+): Promise<Answer | undefined> {
+  const { volumeId } = request;
+  if (volumeId === undefined)
+    throw new AgentError('request-invalid', 'invalid volume name. It is given twice or escaped wrongly');
+  // Before the path is looked at, as the original: no path helps then.
+  if (volumeId === '' && !browse.hostBrowse) return hostBrowseOff();
+  return act(browse, context, { ...request, volumeId });
+}
+
+type NamedRequest = BrowseRequest & { readonly volumeId: string };
+
 /** Undefined when it has answered by itself. */
-function act(browse: Browse, context: Koa.Context, request: BrowseRequest): Promise<Answer | undefined> {
+function act(browse: Browse, context: Koa.Context, request: NamedRequest): Promise<Answer | undefined> {
   const signal = signalOf(context);
   switch (request.action) {
     case 'ls':
@@ -82,7 +98,7 @@ function act(browse: Browse, context: Koa.Context, request: BrowseRequest): Prom
 }
 
 async function onPath(
-  { version, action, volumeId, path: given }: BrowseRequest,
+  { version, action, volumeId, path: given }: NamedRequest,
   serve: (at: BrowsePath) => Promise<Answer | undefined>,
 ): Promise<Answer | undefined> {
   // v1 means the volume's root then, except for removing it.
@@ -94,7 +110,7 @@ async function onPath(
 async function rename(
   browse: Browse,
   context: Koa.Context,
-  { volumeId }: BrowseRequest,
+  { volumeId }: NamedRequest,
   signal: AbortSignal,
 ): Promise<Answer> {
   const body = await readBody(exchangeOf(context), maxRenameBytes);
@@ -108,7 +124,7 @@ async function rename(
 async function put(
   browse: Browse,
   context: Koa.Context,
-  { version, volumeId }: BrowseRequest,
+  { version, volumeId }: NamedRequest,
   signal: AbortSignal,
 ): Promise<Answer> {
   await using uploads = new AsyncDisposableStack();
