@@ -6,7 +6,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { type Abilities, createBench } from '../test/conformance/suite/bench.ts';
-import { formatTable, isFault, type RowResult, runRows } from '../test/conformance/suite/row.ts';
+import {
+  chooseRows,
+  exitCodeOf,
+  formatTable,
+  type Row,
+  type RowResult,
+  runRows,
+} from '../test/conformance/suite/row.ts';
 import { rows } from '../test/conformance/suite/rows.ts';
 import { createSigner } from '../test/support/signer.ts';
 
@@ -32,15 +39,21 @@ const { values } = parseArgs({
   },
 });
 
+const { chosen, unknown } = chooseRows(rows, values.only);
+
 if (values.help || values.url === undefined) {
   process.stdout.write(usage);
   process.exitCode = values.help ? 0 : 2;
+} else if (unknown.length > 0) {
+  const known = rows.map(({ id }) => id).join(', ');
+  process.stderr.write(`no such row: ${unknown.join(', ')}\nrows: ${known}\n\n${usage}`);
+  process.exitCode = 2;
 } else {
-  process.exitCode = await run(new URL(values.url));
+  process.exitCode = await run(new URL(values.url), chosen);
 }
 
-async function run(url: URL): Promise<number> {
-  const { secret, key, image, long, only } = values;
+async function run(url: URL, chosen: readonly Row[]): Promise<number> {
+  const { secret, key, image, long } = values;
   await using bench = await createBench({
     address: { kind: 'tls', host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 9001) },
     signer: createSigner({
@@ -52,11 +65,9 @@ async function run(url: URL): Promise<number> {
     long,
     abilities: abilitiesHere(),
   });
-  const wanted = only?.split(',').map((id) => id.trim());
-  const chosen = rows.filter(({ id }) => wanted === undefined || wanted.includes(id));
   const results = await runRows(chosen, bench, showProgress);
   process.stdout.write(`\n\n${formatTable(results)}`);
-  return results.some(isFault) ? 1 : 0;
+  return exitCodeOf(results);
 }
 
 function showProgress({ row, outcome }: RowResult): void {

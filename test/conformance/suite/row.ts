@@ -30,7 +30,23 @@ export interface RowResult {
   readonly tookMs: number;
 }
 
+export interface Choice {
+  readonly chosen: readonly Row[];
+  /** Asked for, and no row's id. */
+  readonly unknown: readonly string[];
+}
+
 const defaultTimeoutMs = 60_000;
+
+/** `only` is a list of ids with commas between them; without it all rows are chosen. */
+export function chooseRows(rows: readonly Row[], only: string | undefined): Choice {
+  if (only === undefined) return { chosen: rows, unknown: [] };
+  const wanted = only.split(',').map((id) => id.trim());
+  return {
+    chosen: rows.filter(({ id }) => wanted.includes(id)),
+    unknown: wanted.filter((id) => rows.every((row) => row.id !== id)).map((id) => id || '(empty)'),
+  };
+}
 
 /** Never rejects: a failure is an outcome. */
 export async function runRow(row: Row, bench: Bench): Promise<RowResult> {
@@ -59,8 +75,13 @@ export async function runRows(
   return rows.flatMap((row) => results.get(row) ?? []);
 }
 
+/** 1 where a row failed, and where none was run at all: that says nothing of the agent. */
+export function exitCodeOf(results: readonly RowResult[]): 0 | 1 {
+  return results.some(isFault) || results.every(({ outcome }) => outcome.kind === 'not-run') ? 1 : 0;
+}
+
 /** An improvement that is not there is no fault: the agent then does what the original does. */
-export function isFault({ row, outcome }: RowResult): boolean {
+function isFault({ row, outcome }: RowResult): boolean {
   return outcome.kind === 'fail' && row.insteadOf === undefined;
 }
 
