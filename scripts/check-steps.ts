@@ -8,6 +8,7 @@ const toolTimeoutMs = 120_000;
 const mochaTimeoutMs = 420_000;
 /** At full length one connection alone is used for over half an hour. */
 const longMochaTimeoutMs = 2 * 3_600_000;
+export const agentsAtTheEdge: string = 'agents at the edge';
 const root = join(import.meta.dirname, '..');
 
 /** Slowest first, so that two at a time end together. */
@@ -35,7 +36,7 @@ export function checkSteps(env: Readonly<Record<string, string>> = {}): readonly
 export function furtherSteps(env: Readonly<Record<string, string>> = {}): readonly Step[] {
   const steps = [
     mochaStep('agents together', env, ['test/agents/{[!e],e[!d]}*.test.ts']),
-    mochaStep('agents at the edge', env, ['test/agents/edge-*.test.ts']),
+    mochaStep(agentsAtTheEdge, env, ['test/agents/edge-*.test.ts']),
     mochaStep('security', env, ['test/security/**/*.test.ts']),
   ];
   return steps.filter((step) => step !== undefined);

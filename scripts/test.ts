@@ -4,7 +4,7 @@
 
 import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkSteps, furtherSteps } from './check-steps.ts';
+import { agentsAtTheEdge, checkSteps, furtherSteps } from './check-steps.ts';
 import type { Counts, Step } from './steps.ts';
 import { failedTitles, forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
 
@@ -25,15 +25,18 @@ const otherSteps = runnable
   .filter((file) => !needsQuiet(file) && !mostlyWaits(file))
   .toSorted(longestFirst)
   .map(labStep);
-const first = [...furtherSteps(env), ...checkSteps(env)];
+const further = furtherSteps(env);
+const first = [...further.filter((step) => !waitsForPolls(step)), ...checkSteps(env)];
+// Behind each other in a lane of their own, which takes little from the two others.
+const waitingSteps = [...idleSteps, ...further.filter(waitsForPolls)];
 // Most labs wait more than they work, so two run side by side; what looks at times runs alone. Each builds its own Swarm,
 // and a hang of one does not take the others with it. At full length one wire test only waits, for half an hour, and the
 // labs run beside it.
 const results = long
-  ? await runSteps([...first, ...idleSteps, ...otherSteps, ...quietSteps], 2, say)
+  ? await runSteps([...first, ...waitingSteps, ...otherSteps, ...quietSteps], 2, say)
   : [
       ...(
-        await Promise.all([runSteps(idleSteps, 1, say), runSteps([...first, ...otherSteps], 2, say)])
+        await Promise.all([runSteps(waitingSteps, 1, say), runSteps([...first, ...otherSteps], 2, say)])
       ).flat(),
       ...(await runSteps(quietSteps, 1, say)),
     ];
@@ -68,9 +71,13 @@ function needsQuiet(file: string): boolean {
   return /\/(?:demo|fake-engine|faults|lab|lab-removal|lists|membership|transfer)\.test\.ts$/.test(file);
 }
 
-/** For two minutes between two requests, twice (C10): it takes nothing from who runs beside it. */
+/** For two minutes between two requests (C10), for poll intervals, or until a black hole is noticed. */
 function mostlyWaits(file: string): boolean {
-  return file.endsWith('/conformance.test.ts');
+  return /\/(?:conformance|edge-leader|edge-nat|edge-page)\.test\.ts$/.test(file);
+}
+
+function waitsForPolls({ name }: Step): boolean {
+  return name === agentsAtTheEdge;
 }
 
 /** Those with the most cases. */
