@@ -1,11 +1,13 @@
 // `npm run conformance -- --url https://host:9001`: the checklist of the Portainer contract against any agent. Makes one
-// container and volume on each node, and removes them. Without `--key` an agent that nobody owns belongs to a new key.
+// container and volume on each node, and removes them, whatever ends the run. Without `--key` an agent that nobody owns
+// belongs to a new key.
 
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { type Abilities, createBench } from '../test/conformance/suite/bench.ts';
+import { createLedger, type Ledger } from '../test/conformance/suite/ledger.ts';
 import {
   chooseRows,
   exitCodeOf,
@@ -26,6 +28,8 @@ const usage = `npm run conformance -- --url https://host:9001 [options]
   --long          waits of half an hour, bodies of 1 GiB
 `;
 const dockerTimeoutMs = 60_000;
+/** As a shell names the end by a signal. */
+const interruptions = { SIGINT: 130, SIGTERM: 143 } as const;
 
 const { values } = parseArgs({
   options: {
@@ -49,12 +53,32 @@ if (values.help || values.url === undefined) {
   process.stderr.write(`no such row: ${unknown.join(', ')}\nrows: ${known}\n\n${usage}`);
   process.exitCode = 2;
 } else {
-  process.exitCode = await run(new URL(values.url), chosen);
+  const url = new URL(values.url);
+  await untilInterrupted((ledger) => run(url, chosen, ledger));
 }
 
-async function run(url: URL, chosen: readonly Row[]): Promise<number> {
+/** Ends the process. What the work owes is removed first, also when a signal interrupts it. */
+async function untilInterrupted(work: (ledger: Ledger) => Promise<number>): Promise<never> {
+  const interrupted = Promise.withResolvers<number>();
+  for (const [name, code] of Object.entries(interruptions)) {
+    // For good: a terminal and npm each send the signal.
+    process.on(name, () => {
+      process.stderr.write(`\n${name}: removing what was made\n`);
+      interrupted.resolve(code);
+    });
+  }
+  let code: number;
+  {
+    await using ledger = createLedger();
+    code = await Promise.race([work(ledger), interrupted.promise]);
+  }
+  // Rows that were interrupted would go on.
+  process.exit(code);
+}
+
+async function run(url: URL, chosen: readonly Row[], ledger: Ledger): Promise<number> {
   const { secret, key, image, long } = values;
-  await using bench = await createBench({
+  const bench = await createBench({
     address: { kind: 'tls', host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 9001) },
     signer: createSigner({
       ...(secret !== undefined && { secret }),
@@ -64,6 +88,7 @@ async function run(url: URL, chosen: readonly Row[]): Promise<number> {
     image,
     long,
     abilities: abilitiesHere(),
+    ledger,
   });
   const results = await runRows(chosen, bench, showProgress);
   process.stdout.write(`\n\n${formatTable(results)}`);

@@ -2,6 +2,7 @@
 // through a worker. The same rows run against any agent by `npm run conformance`.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
@@ -13,6 +14,7 @@ import { type Abilities, type Bench, createBench, type FreshAgent } from '../con
 import { formatTable, type Row, type RowResult, runRow } from '../conformance/suite/row.ts';
 import { rows } from '../conformance/suite/rows.ts';
 import { type AgentLab, createAgentLab, printLogsOnFailure, ready } from '../support/agent-lab.ts';
+import { eventually } from '../support/eventually.ts';
 import { type LabAgent, startAgent } from '../support/lab/agents.ts';
 import { runCommand } from '../support/lab/command.ts';
 import { busyboxImage } from '../support/lab/images.ts';
@@ -66,11 +68,12 @@ describe('the Portainer contract', function () {
   });
 
   after(async () => {
-    await Promise.all([benches.alone?.[Symbol.asyncDispose](), benches.swarm?.[Symbol.asyncDispose]()]);
     for (const [on, results] of tables) process.stdout.write(`\n${on}\n\n${formatTable(results)}`);
-    await alone?.kill();
-    await swarm?.[Symbol.asyncDispose]();
-    await standalone?.[Symbol.asyncDispose]();
+    await using stack = new AsyncDisposableStack();
+    // The last one first: a lab ends though its bench left something behind, and that is told.
+    for (const one of [standalone, swarm]) stack.use(one);
+    stack.defer(() => alone?.kill());
+    for (const one of [benches.alone, benches.swarm]) stack.use(one);
   });
 
   printLogsOnFailure(() => swarm);
@@ -112,6 +115,46 @@ describe('the Portainer contract', function () {
         assert.match(lines.find(([id]) => id === row)?.[2] ?? '', result, told.stdout);
       }
       assert.notEqual((await call('other.pem')).code, 0);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('npm run conformance leaves nothing on any node, cut short by a signal or by a node without the image', async () => {
+    const entry = swarm.node(2);
+    const before = await madeOn(swarm.nodes);
+    const folder = await mkdtemp(join(tmpdir(), 'conformance-'));
+    try {
+      const key = join(folder, 'key.pem');
+      await writeFile(key, swarm.signer.privateKeyPem);
+      const url = `https://${entry.address}:${agentPort}`;
+      const script = ['scripts/conformance.ts', '--url', url, '--key', key, '--only', 'C10'];
+      for (const [signal, code] of [
+        ['SIGINT', 130],
+        ['SIGTERM', 143],
+      ] as const) {
+        const child = spawn(process.execPath, [...script, '--image', busyboxImage], { stdio: 'ignore' });
+        const exited = once(child, 'exit', { signal: AbortSignal.timeout(setUpMs) });
+        try {
+          // On every node, or, for the other signal, while they are being made.
+          const enough = signal === 'SIGTERM' ? before.length + 2 * swarm.nodes.length : before.length + 1;
+          await eventually(async () => assert.ok((await madeOn(swarm.nodes)).length >= enough));
+          child.kill(signal);
+          assert.deepEqual(await exited, [code, null]);
+        } finally {
+          child.kill('SIGKILL');
+        }
+        assert.deepEqual(await madeOn(swarm.nodes), before);
+      }
+      // The entry's own comes first, so that there is something to remove.
+      const onlyHere = 'only-here:latest';
+      await entry.docker(['tag', busyboxImage, onlyHere]);
+      const failed = await runCommand([process.execPath, ...script, '--image', onlyHere], {
+        allowFailure: true,
+      });
+      assert.equal(failed.code, 1);
+      assert.match(failed.stderr, /No such image: only-here/);
+      assert.deepEqual(await madeOn(swarm.nodes), before);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -177,6 +220,17 @@ function swarmAbilities(swarm: AgentLab): Abilities {
     promote: (name) => swarm.lab.promote(nodeOf(name)),
     demote: (name) => swarm.lab.demote(nodeOf(name)),
   };
+}
+
+/** Containers and volumes of any run of the suite, sorted. */
+async function madeOn(nodes: readonly LabNode[]): Promise<readonly string[]> {
+  const lists = await Promise.all(
+    nodes.flatMap(({ docker }) => [
+      docker(['ps', '--all', '--format', '{{.Names}}', '--filter', 'name=flotilla-conformance-']),
+      docker(['volume', 'ls', '--quiet', '--filter', 'name=flotilla-conformance-']),
+    ]),
+  );
+  return lists.flatMap((list) => list.split('\n').filter((line) => line !== '')).toSorted();
 }
 
 async function residentBytesOf(pid: number): Promise<number> {

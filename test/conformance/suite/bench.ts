@@ -14,6 +14,8 @@ import {
   requestRaw,
 } from '../../support/raw-http.ts';
 import type { Signer } from '../../support/signer.ts';
+import { type Item, type MadeContainer, makeContainer, post, steer, target } from './containers.ts';
+import { createLedger, type Ledger } from './ledger.ts';
 
 export type TlsAddress = RawAddress & { readonly kind: 'tls' };
 
@@ -61,6 +63,8 @@ export interface BenchOptions {
   readonly image: string;
   readonly long: boolean;
   readonly abilities: Abilities;
+  /** For who must be able to remove what was made while the bench is still being set up. It then belongs to the bench. */
+  readonly ledger?: Ledger;
 }
 
 export interface Box {
@@ -95,11 +99,14 @@ export interface Bench extends BenchOptions, AsyncDisposable {
   exec(box: Box, cmd: readonly string[], tty?: boolean): Promise<string>;
   /** Runs a command there to its end; fails when that is not 0. */
   runIn(box: Box, cmd: readonly string[]): Promise<void>;
+  /** Makes and starts one more container of the image there, which goes with what is returned, or with the bench. */
+  container(node: string, options: Item): Promise<MadeContainer>;
+  /** For what is made in other ways: removed with what is returned, or with the bench. */
+  owe: Ledger['owe'];
 }
 
-export type Item = Readonly<Record<string, unknown>>;
+export { type Item, steer, target };
 
-export const target = 'X-PortainerAgent-Target';
 export const managerOperation = 'X-PortainerAgent-ManagerOperation';
 
 export async function createBench(options: BenchOptions): Promise<Bench> {
@@ -112,8 +119,11 @@ export async function createBench(options: BenchOptions): Promise<Bench> {
     return JSON.parse(answer.body.toString());
   };
   const swarm = await findSwarm(ask, json);
-  const run = randomBytes(4).toString('hex');
+  const prefix = `flotilla-conformance-${randomBytes(4).toString('hex')}`;
+  await using stack = new AsyncDisposableStack();
+  const ledger = stack.use(options.ledger ?? createLedger());
   const boxes: Box[] = [];
+  let containersMade = 0;
   const exec: Bench['exec'] = async ({ id, node }, Cmd, Tty = true) => {
     const made = await post(ask, `/containers/${id}/exec`, node, {
       Cmd,
@@ -148,17 +158,33 @@ export async function createBench(options: BenchOptions): Promise<Bench> {
         return true;
       });
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(boxes.map((box) => removeBox(ask, box)));
+    container(node, more) {
+      containersMade += 1;
+      const name = `${prefix}-more-${containersMade}`;
+      return makeContainer(ask, ledger, { name, node, options: { Image: options.image, ...more } });
     },
+    owe: (remove) => ledger.owe(remove),
+    [Symbol.asyncDispose]: () => ledger[Symbol.asyncDispose](),
   };
   const nodes = swarm === undefined ? [''] : [swarm.entry, ...swarm.others];
-  for (const node of nodes) boxes.push(await createBox(ask, options.image, run, node));
+  for (const node of nodes) {
+    const name = `${prefix}${node === '' ? '' : `-${node}`}`;
+    const volume = `${name}-data`;
+    const { id } = await makeContainer(ask, ledger, {
+      name,
+      node,
+      volume,
+      options: {
+        Image: options.image,
+        Cmd: ['sleep', '1000000'],
+        StopSignal: 'SIGKILL',
+        HostConfig: { Binds: [`${volume}:/v`], Init: false },
+      },
+    });
+    boxes.push({ node, id, name, volume });
+  }
+  stack.move();
   return bench;
-}
-
-export function steer(node: string): Readonly<Record<string, string>> {
-  return node === '' ? {} : { [target]: node };
 }
 
 /** A list, whichever of the two forms it has. */
@@ -179,42 +205,8 @@ export function messageOf({ body }: RawAnswer): string {
   return String((JSON.parse(body.toString()) as Item).message);
 }
 
-type Ask = Bench['ask'];
-
-async function post(ask: Ask, path: string, node: string, body: unknown): Promise<Item> {
-  const answer = await ask({
-    method: 'POST',
-    path,
-    headers: { 'Content-Type': 'application/json', ...steer(node) },
-    body: JSON.stringify(body),
-  });
-  const text = answer.body.toString();
-  if (answer.status >= 300) throw new Error(`POST ${path}: ${answer.status} ${text}`);
-  return text.startsWith('{') ? JSON.parse(text) : {};
-}
-
-async function createBox(ask: Ask, image: string, run: string, node: string): Promise<Box> {
-  const name = `flotilla-conformance-${run}${node === '' ? '' : `-${node}`}`;
-  const volume = `${name}-data`;
-  const { Id } = await post(ask, `/containers/create?name=${name}`, node, {
-    Image: image,
-    Cmd: ['sleep', '1000000'],
-    StopSignal: 'SIGKILL',
-    Labels: { 'flotilla.conformance': run },
-    HostConfig: { Binds: [`${volume}:/v`], Init: false },
-  });
-  await post(ask, `/containers/${String(Id)}/start`, node, {});
-  return { node, id: String(Id), name, volume };
-}
-
-async function removeBox(ask: Ask, { id, volume, node }: Box): Promise<void> {
-  const headers = steer(node);
-  await ask({ method: 'DELETE', path: `/containers/${id}?force=1`, headers });
-  await ask({ method: 'DELETE', path: `/volumes/${volume}?force=1`, headers });
-}
-
 /** The entry is the node whose name as a target gives a list without decoration. */
-async function findSwarm(ask: Ask, json: Bench['json']): Promise<SwarmFacts | undefined> {
+async function findSwarm(ask: Bench['ask'], json: Bench['json']): Promise<SwarmFacts | undefined> {
   const answer = await ask({ path: '/agents' });
   if (answer.status !== 200) return undefined;
   const agents = JSON.parse(answer.body.toString()) as readonly Item[];

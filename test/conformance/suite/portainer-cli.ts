@@ -12,8 +12,8 @@ export interface StackRun extends AsyncDisposable {
 
 let stacksMade = 0;
 
-/** A stack of one service `web`. Disposing removes it; the CLI can still be used after that. */
-export async function deployedStack({ abilities, address, signer, image }: Bench): Promise<StackRun> {
+/** A stack of one service `web`. Disposing removes it, as the bench's end does; the CLI can still be used after that. */
+export async function deployedStack({ abilities, address, signer, image, owe }: Bench): Promise<StackRun> {
   const docker = abilities.docker;
   if (docker === undefined) throw new Error('deploy a stack: no docker CLI');
   stacksMade += 1;
@@ -31,6 +31,7 @@ export async function deployedStack({ abilities, address, signer, image }: Bench
       await rm(config, { recursive: true, force: true });
     }
   };
+  const debt = owe(async () => void (await cli('stack', 'rm', name)));
   try {
     const file = join(folder, 'stack.yml');
     const service = `{image: "${image}", command: sleep 1000, stop_grace_period: 0s}`;
@@ -40,5 +41,5 @@ export async function deployedStack({ abilities, address, signer, image }: Bench
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  return { name, cli, [Symbol.asyncDispose]: async () => void (await cli('stack', 'rm', name)) };
+  return { name, cli, [Symbol.asyncDispose]: () => debt[Symbol.asyncDispose]() };
 }

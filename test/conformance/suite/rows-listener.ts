@@ -307,31 +307,20 @@ async function checkTransfer(bench: Bench): Promise<void> {
 async function checkFollowedLogs(bench: Bench): Promise<void> {
   const lines = 4;
   const script = `i=0; while [ $i -lt ${lines} ]; do sleep 1; echo line $i; i=$((i+1)); done; sleep 1000`;
-  const made = await bench.ask({
-    method: 'POST',
-    path: '/containers/create',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ Image: bench.image, Cmd: ['sh', '-c', script], Tty: true }),
+  await using container = await bench.container(bench.box().node, { Cmd: ['sh', '-c', script], Tty: true });
+  await using logs = await bench.connect();
+  await logs.request({
+    path: `/containers/${container.id}/logs?follow=1&stdout=1`,
+    headers: bench.signer.headers(),
   });
-  const id = String((JSON.parse(made.body.toString()) as { Id?: string }).Id);
-  try {
-    equal((await bench.ask({ method: 'POST', path: `/containers/${id}/start`, body: '' })).status, 204);
-    await using logs = await bench.connect();
-    await logs.request({
-      path: `/containers/${id}/logs?follow=1&stdout=1`,
-      headers: bench.signer.headers(),
-    });
-    const body = logs.body(await logs.head());
-    const arrivedMs: number[] = [];
-    let text = '';
-    while (arrivedMs.length < lines) {
-      const piece = await body.next();
-      notEqual(piece.done, true);
-      text += String(piece.value);
-      arrivedMs.push(performance.now());
-      deepEqual(text.trim().split(/\r?\n/).length, arrivedMs.length, 'lines came together');
-    }
-  } finally {
-    await bench.ask({ method: 'DELETE', path: `/containers/${id}?force=1` });
+  const body = logs.body(await logs.head());
+  const arrivedMs: number[] = [];
+  let text = '';
+  while (arrivedMs.length < lines) {
+    const piece = await body.next();
+    notEqual(piece.done, true);
+    text += String(piece.value);
+    arrivedMs.push(performance.now());
+    deepEqual(text.trim().split(/\r?\n/).length, arrivedMs.length, 'lines came together');
   }
 }
