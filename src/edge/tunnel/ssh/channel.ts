@@ -3,6 +3,7 @@
 
 import { Duplex } from 'node:stream';
 import { AgentError } from '../../../errors.ts';
+import { createBacklog } from './backlog.ts';
 import { msg } from './numbers.ts';
 import { message, u32 } from './wire.ts';
 
@@ -18,18 +19,16 @@ export interface ChannelOptions {
   readonly peerNumber: number;
   readonly peerWindow: number;
   readonly peerMaxPacket: number;
+  /** What the peer may send before we have read it; told to it, so it is also what the channel may hold. */
+  readonly windowBytes: number;
   /** So much is read before the peer is told that there is room again. */
   readonly returnAtBytes: number;
 }
 
-/** What the peer may send before we have read it. The protocol's, so it is also what a channel may hold. */
-export const maxWindowBytes: number = 2 * 1024 * 1024;
 /** Of data in one packet, both ways. */
 export const maxChannelDataBytes: number = 32 * 1024;
 /** RFC 4254 §5.2. */
 const maxPeerWindow = 2 ** 32 - 1;
-/** Read ahead of whoever takes the data; the rest of the window is the peer's to hold. */
-const readAheadBytes = 256 * 1024;
 
 /** The methods named `on…` are what the peer sent; they throw when the peer may not. */
 export class Channel {
@@ -40,9 +39,11 @@ export class Channel {
   /** What we may send. */
   #peerWindow: number;
   /** What the peer may send. */
-  #window = maxWindowBytes;
-  /** Read, and not given back yet. */
+  #window: number;
+  /** Handed to the stream, and not given back to the peer yet. */
   #taken = 0;
+  /** Comes after what the stream holds, which is one piece or two. */
+  readonly #backlog = createBacklog();
   #writing: { bytes: Buffer; readonly done: () => void } | undefined;
   #sentClose = false;
   #gotClose = false;
@@ -53,10 +54,15 @@ export class Channel {
     this.#options = options;
     this.#packetBytes = Math.min(options.peerMaxPacket, maxChannelDataBytes);
     this.#peerWindow = options.peerWindow;
+    this.#window = options.windowBytes;
     this.stream = new Duplex({
-      readableHighWaterMark: readAheadBytes,
+      // So that more is asked for only when all of it is read.
+      readableHighWaterMark: 1,
       writableHighWaterMark: maxChannelDataBytes,
-      read: () => this.#returnWindow(),
+      read: () => {
+        this.#returnWindow();
+        this.#handOver();
+      },
       write: (bytes: Buffer, _encoding, done) => {
         this.#writing = { bytes, done };
         if (this.#sentClose) this.#forgetWrite();
@@ -80,9 +86,12 @@ export class Channel {
     this.#accountFor(bytes.length);
     // Still under way when we closed: accepted, and nobody's.
     if (this.#sentClose || this.stream.destroyed || bytes.length === 0) return;
-    this.#taken += bytes.length;
-    // A full buffer is given back when it is read.
-    if (this.stream.push(bytes)) this.#returnWindow();
+    if (this.stream.readableLength > 0) {
+      this.#backlog.add(bytes);
+      return;
+    }
+    this.#handOver();
+    this.#push(bytes);
   }
 
   /** For errors of programs; a tunnel has none. */
@@ -97,7 +106,10 @@ export class Channel {
   }
 
   onEof(): void {
-    if (!this.#gotEof && !this.stream.destroyed) this.stream.push(null);
+    if (!this.#gotEof && !this.stream.destroyed) {
+      this.#handOver();
+      this.stream.push(null);
+    }
     this.#gotEof = true;
   }
 
@@ -140,6 +152,15 @@ export class Channel {
     this.#sentClose = true;
     this.#send(msg.channelClose);
     if (this.#gotClose) this.#needs.onClosed();
+  }
+
+  #handOver(): void {
+    if (this.#backlog.bytes() > 0) this.#push(this.#backlog.take());
+  }
+
+  #push(bytes: Buffer): void {
+    this.#taken += bytes.length;
+    this.stream.push(bytes);
   }
 
   #returnWindow(): void {

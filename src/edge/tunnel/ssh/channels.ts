@@ -3,7 +3,7 @@
 
 import type { Duplex } from 'node:stream';
 import { AgentError } from '../../../errors.ts';
-import { Channel, maxChannelDataBytes, maxWindowBytes } from './channel.ts';
+import { Channel, maxChannelDataBytes } from './channel.ts';
 import { msg, openFailure } from './numbers.ts';
 import { message, string, u32, type WireReader } from './wire.ts';
 
@@ -30,6 +30,12 @@ export interface ChannelsOptions {
 
 /** Open ones at once; each is one connection at the server's end. */
 export const maxTunnelChannels = 512;
+/** The window of a channel, as the original's. */
+export const maxWindowBytes: number = 2 * 1024 * 1024;
+/** So many at once have it. Those beyond have a small one, so that all windows together are bounded: 94 MiB. */
+export const maxWideChannels = 16;
+/** Four packets. */
+const narrowWindowBytes = 128 * 1024;
 const defaultReturnAtBytes = 256 * 1024;
 
 export function createChannels(needs: ChannelsNeeds, options: ChannelsOptions): Channels {
@@ -63,12 +69,19 @@ export function createChannels(needs: ChannelsNeeds, options: ChannelsOptions): 
       throw new AgentError('protocol-violation', 'tunnel server opened a channel that takes no data');
     let number = 0;
     while (open.has(number)) number += 1;
+    const windowBytes = windowBytesBeside(open.size);
     const channel = new Channel(
       { send, isBlocked, onClosed: () => open.delete(number) },
-      { peerNumber, peerWindow, peerMaxPacket, returnAtBytes },
+      {
+        peerNumber,
+        peerWindow,
+        peerMaxPacket,
+        windowBytes,
+        returnAtBytes: Math.min(returnAtBytes, windowBytes / 4),
+      },
     );
     open.set(number, channel);
-    const sizes = [u32(maxWindowBytes), u32(maxChannelDataBytes)];
+    const sizes = [u32(windowBytes), u32(maxChannelDataBytes)];
     send(message(msg.channelOpenConfirmation, u32(peerNumber), u32(number), ...sizes));
     needs.onChannel(channel.stream);
   };
@@ -99,6 +112,10 @@ export function createChannels(needs: ChannelsNeeds, options: ChannelsOptions): 
       open.clear();
     },
   };
+}
+
+function windowBytesBeside(channels: number): number {
+  return channels < maxWideChannels ? maxWindowBytes : narrowWindowBytes;
 }
 
 function dispatch(channel: Channel, number: number, reader: WireReader): void {
