@@ -28,7 +28,17 @@ describe('cron file of edge jobs', () => {
     assert.equal(planCron([job({ script: '%' })]).cronFile, undefined);
   });
 
-  const good = ['*/5 * * * *', '0 2 * * mon-fri', '0,30 0-5/2 1 jan *', '@daily', ' 0\t2  * * * '];
+  const good = [
+    '*/5 * * * *',
+    '0 2 * * mon-fri',
+    '0,30 0-5/2 1 jan *',
+    '@daily',
+    ' 0\t2  * * * ',
+    '59 23 31 12 7',
+    '05 00 1 JAN-Mar sun-tue',
+    '*/90 *,5 * * fri-sun',
+    '0-59/60 5-5 * 1-12/13 MON,5-7',
+  ];
   for (const cronExpression of good)
     it(`takes ${JSON.stringify(cronExpression)}`, () => {
       assert.deepEqual(planCron([job({ cronExpression })]).refused, []);
@@ -45,6 +55,26 @@ describe('cron file of edge jobs', () => {
     ['four fields', { cronExpression: '0 2 * *' }],
     ['nothing', { cronExpression: '' }],
     ['a percent sign', { cronExpression: '% 2 * * *' }],
+    ['a minute that there is not', { cronExpression: '60 2 * * *' }],
+    ['an hour that there is not', { cronExpression: '0 24 * * *' }],
+    ['a day that there is not', { cronExpression: '0 2 0 * *' }],
+    ['a month that there is not', { cronExpression: '0 2 * 1-13 *' }],
+    ['a weekday that there is not', { cronExpression: '0 2 * * 8' }],
+    ['an unknown name', { cronExpression: '0 2 * * FOO' }],
+    ['a name in full', { cronExpression: '0 2 * * monday' }],
+    ['a weekday as a month', { cronExpression: '0 2 * mon *' }],
+    ['a month as a minute', { cronExpression: 'jan 2 * * *' }],
+    ['a range that leads back', { cronExpression: '5-1 2 * * *' }],
+    ['a week that leads back', { cronExpression: '0 2 * * 5-0' }],
+    ['a step of nothing', { cronExpression: '*/0 2 * * *' }],
+    ['a step behind one number', { cronExpression: '5/10 2 * * *' }],
+    ['a step without a number', { cronExpression: '*/ 2 * * *' }],
+    ['two steps', { cronExpression: '*/5/5 2 * * *' }],
+    ['two ranges in one', { cronExpression: '1-3-5 2 * * *' }],
+    ['a range from all', { cronExpression: '*-5 2 * * *' }],
+    ['an empty item', { cronExpression: '1,,2 2 * * *' }],
+    ['a comma at the end', { cronExpression: '1, 2 * * *' }],
+    ['a minute by chance', { cronExpression: '0~5 2 * * *' }],
     ['an unknown nickname', { cronExpression: '@often' }],
     ['a script that is not base64', { script: 'not base64!' }],
     ['half a script', { script: 'YWJjZ' }],
@@ -63,6 +93,11 @@ describe('cron file of edge jobs', () => {
       );
       assert.equal(plan.cronFile?.split('\n').length, 6);
     });
+
+  it('names the field that is wrong', () => {
+    const [refused] = planCron([job({ cronExpression: '0 2 * * FOO' })]).refused;
+    assert.match(refused?.reason ?? '', /no day of the week/);
+  });
 
   it('runs the first of two jobs with one id', () => {
     const plan = planCron([job(), job({ cronExpression: '@daily' })]);

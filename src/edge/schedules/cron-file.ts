@@ -2,6 +2,7 @@
 // Pure. Expressions and scripts come over the network and end as lines that root's cron reads, so each is checked.
 
 import type { ScheduleJob } from '../edge.ts';
+import { faultOfExpression } from './cron-expression.ts';
 
 /** Paths as the host sees them. */
 export const cronFolder = '/etc/cron.d';
@@ -73,17 +74,10 @@ function toLine(id: number, expression: string): string {
   return `${expression} root ${script} > ${script}.log 2>&1`;
 }
 
-const field = '[0-9A-Za-z*,/~-]+';
-/**
- * Five fields or a nickname, in one line. A sixth field would be read as the user, and the rest of ours as arguments.
- */
-const expressionForm = new RegExp(
-  `^(?:${field}(?:[ \\t]+${field}){4}|@(?:reboot|yearly|annually|monthly|weekly|daily|midnight|hourly))$`,
-);
-
 function reasonAgainst(id: number, expression: string, content: Buffer | undefined): string | undefined {
   if (!Number.isSafeInteger(id) || id < 0) return 'the id is not a number';
-  if (!expressionForm.test(expression)) return 'the cron expression does not have five plain fields';
+  const fault = faultOfExpression(expression);
+  if (fault !== undefined) return fault;
   if (content === undefined) return 'the script is not base64';
   return content.length > maxScriptBytes ? `the script has over ${maxScriptBytes} bytes` : undefined;
 }
