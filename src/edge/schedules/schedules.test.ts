@@ -141,6 +141,38 @@ describe('schedules', () => {
     assert.equal(bench.server.jobLogs.get(2), '');
   });
 
+  it('sends the other logs where one is not taken', async () => {
+    bench.server.failWith(({ path: where }) =>
+      where.includes('/jobs/2/') ? { kind: 'status', status: 502 } : undefined,
+    );
+    const jobs = [
+      job(2, { collectLogs: true }),
+      job(5, { collectLogs: true }),
+      job(6, { collectLogs: true }),
+    ];
+    await assert.rejects(apply(...jobs), /log of edge job 2: status 502/);
+    assert.deepEqual([...bench.server.jobLogs.keys()], [5, 6]);
+  });
+
+  it('sends a shorter end where a proxy does not take the longer one', async () => {
+    const maxBytes = 1024 * 1024;
+    bench.server.failWith(({ body }) =>
+      Buffer.byteLength(body) > maxBytes ? { kind: 'status', status: 413 } : undefined,
+    );
+    await apply(job(2));
+    await writeFile(host('opt/portainer/scripts/schedule_2.log'), `${'line\n'.repeat(maxBytes)}the end`);
+    await apply(job(2, { collectLogs: true }));
+    const sent = bench.server.jobLogs.get(2) ?? '';
+    assert.equal(sent.length, 512 * 1024);
+    assert.match(sent, /the end$/);
+  });
+
+  it('says so where a proxy takes no log at all, after a few attempts', async () => {
+    bench.server.failWith(() => ({ kind: 'status', status: 413 }));
+    await assert.rejects(apply(job(2, { collectLogs: true })), /log of edge job 2: status 413/);
+    assert.ok(bench.server.requests().length <= 3);
+  });
+
   it('leaves the file as it was when a folder of the host cannot be written', async () => {
     await apply(job(2));
     await rm(host('opt/portainer/scripts'), { recursive: true });

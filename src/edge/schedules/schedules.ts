@@ -5,6 +5,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { AgentError, toAgentError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Portainer, ScheduleJob, ScheduleKeeper } from '../edge.ts';
+import { throwFailures } from '../failures.ts';
 import {
   type CronPlan,
   cronFileName,
@@ -25,8 +26,12 @@ export interface ScheduleKeeperNeeds {
 
 /** A file that we write ourselves: a line of some hundred bytes for each job. */
 const maxCronFileBytes = 1024 * 1024;
-/** The end of a longer log is sent: a job that failed says so there. */
-const maxLogBytes = 4 * 1024 * 1024;
+/**
+ * The end of a longer log is sent: a job that failed says so there. The shorter ones follow where a proxy does not take
+ * that much; many take 1 MiB, of which JSON needs a part.
+ */
+const logTailBytes = [4 * 1024 * 1024, 512 * 1024, 64 * 1024] as const;
+const tooLarge = 413;
 const uploadTimeoutMs = 60_000;
 
 export function createScheduleKeeper({ openHostFolder, log }: ScheduleKeeperNeeds): ScheduleKeeper {
@@ -52,8 +57,15 @@ export function createScheduleKeeper({ openHostFolder, log }: ScheduleKeeperNeed
       } catch (error) {
         throw toAgentError(error, 'unavailable', `write edge jobs into ${cronFolder} of the host`);
       }
+      const failures: unknown[] = [];
       for (const { id, collectLogs } of jobs)
-        if (collectLogs) await upload(openHostFolder, id, portainer, signal);
+        if (collectLogs)
+          await upload(openHostFolder, id, portainer, signal).catch((error: unknown) => {
+            signal.throwIfAborted();
+            // The others' logs are wanted all the same.
+            failures.push(error);
+          });
+      throwFailures(failures);
     },
   };
 }
@@ -108,16 +120,25 @@ async function upload(
   signal: AbortSignal,
 ): Promise<void> {
   await using folder = await openHostFolder(scriptFolder, 'left');
-  const text = folder && (await readEnd(folder, logName(id), maxLogBytes))?.toString('utf8');
+  let status = 0;
+  for (const bytes of logTailBytes) {
+    const tail = folder && (await readEnd(folder, logName(id), bytes));
+    status = await sendLog(id, tail?.toString('utf8') ?? '', portainer, signal);
+    if (status !== tooLarge) break;
+  }
+  if (status !== 200)
+    throw new AgentError('unavailable', `upload the log of edge job ${id}: status ${status}`);
+}
+
+async function sendLog(id: number, text: string, portainer: Portainer, signal: AbortSignal): Promise<number> {
   const { status } = await portainer.send(
     {
       method: 'POST',
       path: `/api/endpoints/${portainer.environmentId}/edge/jobs/${id}/logs`,
-      json: { FileContent: text ?? '' },
+      json: { FileContent: text },
       timeoutMs: uploadTimeoutMs,
     },
     signal,
   );
-  if (status !== 200)
-    throw new AgentError('unavailable', `upload the log of edge job ${id}: status ${status}`);
+  return status;
 }

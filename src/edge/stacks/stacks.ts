@@ -4,6 +4,7 @@
 import { AgentError, reasonOf } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Portainer, StackJob, StackKeeper } from '../edge.ts';
+import { throwFailures } from '../failures.ts';
 import type { EdgeClock } from '../poller.ts';
 import { openStackBook, type StackBook } from './stack-book.ts';
 import { parseStackFiles, type StackFiles } from './stack-file.ts';
@@ -78,10 +79,7 @@ export function createStackKeeper(
       );
       await watch(parts, round);
       await deliver(round);
-      if (round.failures.length > 0)
-        throw new AgentError('unavailable', [...new Set(round.failures.map(reasonOf))].join('; '), {
-          cause: round.failures[0],
-        });
+      throwFailures(round.failures);
     },
   };
 }
