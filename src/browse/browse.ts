@@ -142,14 +142,14 @@ async function openUpload(
     }
   };
   try {
-    const spool = await openSpool(root, named.kind === 'host' ? [hostSpool, []] : [[]], mode);
+    const spool = await openSpool(root, named.kind === 'host' ? [hostSpool, []] : [[]]);
     return {
       write: (bytes) => orExplain(writeAll(spool.file, bytes)),
       async place(folder, fileName) {
         const name = readFileName(fileName);
         if (name === undefined) throw new AgentError('request-invalid', 'invalid file name');
         const parts = readParts(named, folder, options.hostRoot);
-        await orExplain(placeSpool(spool, root, parts, name));
+        await orExplain(placeSpool(spool, root, { folderParts: parts, name, mode }));
       },
       async [Symbol.asyncDispose]() {
         try {

@@ -2,7 +2,7 @@
 // the new one at every moment, never a mixture. Where it goes may be known only at the end, as Portainer sends it.
 
 import { randomBytes } from 'node:crypto';
-import { constants, type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
+import { constants, type FileHandle, lstat, open, readFile, rename, unlink } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
 import { isCode } from './fault.ts';
 import { childPath, handlePath, type OpenRoot, openPlace } from './walk.ts';
@@ -17,20 +17,16 @@ export interface Spool {
 }
 
 /**
- * Made in the first of these folders that takes it. In the root itself, a volume's upload is on the volume's own disk
- * and needs no second copy; `mode` is what the umask leaves of it.
+ * Made in the first of these folders that takes it, for the agent's own eyes until it has its place. In the root itself, a
+ * volume's upload is on the volume's own disk and needs no second copy.
  */
-export async function openSpool(
-  root: OpenRoot,
-  folders: readonly (readonly Buffer[])[],
-  mode: number,
-): Promise<Spool> {
+export async function openSpool(root: OpenRoot, folders: readonly (readonly Buffer[])[]): Promise<Spool> {
   let failure: unknown;
   for (const parts of folders) {
     let folder: FileHandle | undefined;
     try {
       folder = await openPlace(root, parts);
-      return await makeFile(folder, mode);
+      return await makeFile(folder);
     } catch (error) {
       await folder?.close();
       if (!isCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EROFS')) throw error;
@@ -40,10 +36,10 @@ export async function openSpool(
   throw failure;
 }
 
-async function makeFile(folder: FileHandle, mode: number): Promise<Spool> {
+async function makeFile(folder: FileHandle): Promise<Spool> {
   const name = Buffer.from(`${uploadPrefix}${randomBytes(8).toString('hex')}`);
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
-  return { folder, name, file: await open(childPath(folder, name), flags, mode) };
+  return { folder, name, file: await open(childPath(folder, name), flags, 0o600) };
 }
 
 export async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
@@ -53,22 +49,31 @@ export async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
   }
 }
 
+export interface Placement {
+  readonly folderParts: readonly Buffer[];
+  readonly name: Buffer;
+  /** Of a new file, less the umask; one that replaces another has that one's. */
+  readonly mode: number;
+}
+
 /** Gives the spooled file its place. Throws with nothing changed; the spool is the caller's to discard then. */
-export async function placeSpool(
-  spool: Spool,
-  root: OpenRoot,
-  folderParts: readonly Buffer[],
-  name: Buffer,
-): Promise<void> {
-  await using folder = await openPlace(root, folderParts, 'made');
-  const target = childPath(folder, name);
-  await adoptOwner(spool.file, target);
+export async function placeSpool(spool: Spool, root: OpenRoot, place: Placement): Promise<void> {
+  await using folder = await openPlace(root, place.folderParts, 'made');
+  const target = childPath(folder, place.name);
+  const access = await accessOf(target, place.mode);
   await spool.file.sync();
+  const beside = await moveBeside(spool, folder);
   try {
-    await rename(childPath(spool.folder, spool.name), target);
+    // Not before it is in its folder: where it was spooled others may look who may not look here.
+    if (access.owner !== undefined) await beside.file.chown(access.owner.uid, access.owner.gid);
+    // Behind the owner, which Linux takes bits away with.
+    await beside.file.chmod(access.mode);
+    await rename(beside.path, target);
   } catch (error) {
-    if (!isCode(error, 'EXDEV')) throw error;
-    await copyBeside(spool, folder, target);
+    await unlink(beside.path).catch(() => undefined);
+    throw error;
+  } finally {
+    if (beside.file !== spool.file) await beside.file.close();
   }
   await syncFolder(folder);
 }
@@ -85,27 +90,55 @@ export async function discardSpool({ folder, name, file }: Spool): Promise<void>
   }
 }
 
-/** The new file keeps the owner and the permissions of the one it replaces; a link is replaced, not followed. */
-async function adoptOwner(file: FileHandle, target: Buffer): Promise<void> {
+interface Access {
+  readonly mode: number;
+  /** Undefined keeps the agent's own. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+}
+
+/** A file keeps its owner and permissions when it is replaced; a link is replaced, not followed. */
+async function accessOf(target: Buffer, newMode: number): Promise<Access> {
   const replaced = await lstat(target).catch((error: unknown) => {
     if (isCode(error, 'ENOENT')) return undefined;
     throw error;
   });
-  if (replaced === undefined || replaced.isSymbolicLink()) return;
+  if (replaced === undefined || replaced.isSymbolicLink()) return { mode: newMode & ~(await readUmask()) };
   if (replaced.isDirectory()) throw new AgentError('unavailable', 'replace a file: it is a folder');
   if (!replaced.isFile())
     throw new AgentError('unavailable', 'replace a file: it is a device, fifo or socket');
-  await file.chown(replaced.uid, replaced.gid);
   // Without set-user-id: nobody may have meant it for these bytes.
-  await file.chmod(replaced.mode & 0o777);
+  return { mode: replaced.mode & 0o777, owner: { uid: replaced.uid, gid: replaced.gid } };
+}
+
+/** From Linux 4.7 on; before, the usual one. Node's own `process.umask()` clears it for a moment, for all threads. */
+async function readUmask(): Promise<number> {
+  const digits = /^Umask:\s*([0-7]+)$/m.exec(await readFile('/proc/self/status', 'latin1'))?.[1];
+  return digits === undefined ? 0o022 : Number.parseInt(digits, 8);
+}
+
+interface Beside {
+  readonly file: FileHandle;
+  readonly path: Buffer;
+}
+
+/** Into the folder where it will stay, still under its temporary name: only a copy can go to another file system. */
+async function moveBeside(spool: Spool, folder: FileHandle): Promise<Beside> {
+  const path = childPath(folder, spool.name);
+  try {
+    await rename(childPath(spool.folder, spool.name), path);
+    return { file: spool.file, path };
+  } catch (error) {
+    if (!isCode(error, 'EXDEV')) throw error;
+    return copyBeside(spool, folder);
+  }
 }
 
 const copyBytes = 1024 * 1024;
 
-/** Onto another file system. Read from the handle: what the spool's name leads to by now does not matter. */
-async function copyBeside({ file }: Spool, folder: FileHandle, target: Buffer): Promise<void> {
-  const { mode, uid, gid } = await file.stat();
-  const copy = await makeFile(folder, mode & 0o777);
+/** Read from the handle: what the spool's name leads to by now does not matter. */
+async function copyBeside({ file }: Spool, folder: FileHandle): Promise<Beside> {
+  const copy = await makeFile(folder);
+  const path = childPath(folder, copy.name);
   try {
     const buffer = Buffer.allocUnsafe(copyBytes);
     for (let at = 0; ; ) {
@@ -114,14 +147,12 @@ async function copyBeside({ file }: Spool, folder: FileHandle, target: Buffer): 
       await writeAll(copy.file, buffer.subarray(0, bytesRead));
       at += bytesRead;
     }
-    await copy.file.chown(uid, gid);
     await copy.file.sync();
-    await rename(childPath(folder, copy.name), target);
+    return { file: copy.file, path };
   } catch (error) {
-    await unlink(childPath(folder, copy.name)).catch(() => undefined);
-    throw error;
-  } finally {
     await copy.file.close();
+    await unlink(path).catch(() => undefined);
+    throw error;
   }
 }
 

@@ -2,7 +2,7 @@
 // devices.
 
 import { deepEqual, equal, match } from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
@@ -79,11 +79,21 @@ describe('browse with mounts', () => {
       await using _disk = await mountDisk(disk, 8);
       await using under = await startAgentUnderTest({ env: { FLOTILLA_HOST_ROOT: hostRoot } });
       const client = browseClient(under, '');
-      await writeFile(join(disk, 'file'), 'old', { mode: 0o640 });
       const content = Buffer.alloc(3 * mebibyte, 'new ');
-      equal((await client.put('/host/mnt/disk', 'file', content)).status, 204);
-      equal((await readFile(join(disk, 'file'))).equals(content), true);
-      equal((await stat(join(disk, 'file'))).mode & 0o777, 0o640);
+      const file = join(disk, 'file');
+      // The agent's umask is 022: it has no say over a file that is there already.
+      for (const mode of [undefined, 0o640, 0o666, 0o775]) {
+        if (mode !== undefined) {
+          await writeFile(file, 'old');
+          await chmod(file, mode);
+          await chown(file, 1_234, 4_321);
+        }
+        equal((await client.put('/host/mnt/disk', 'file', content)).status, 204);
+        equal((await readFile(file)).equals(content), true);
+        const found = await stat(file);
+        const wanted = mode === undefined ? [0o755, process.getuid?.()] : [mode, 1_234];
+        deepEqual([found.mode & 0o777, found.uid], wanted);
+      }
       const full = await client.put('/host/mnt/disk', 'file', Buffer.alloc(16 * mebibyte));
       match(full.body.toString(), /Save a file: no space left on device/);
       equal((await readFile(join(disk, 'file'))).equals(content), true);

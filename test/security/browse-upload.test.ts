@@ -1,10 +1,11 @@
 // Uploads that break: under the name there is the old file or the new one, never a mixture, and no temporary file stays.
 
 import { deepEqual, equal, ok } from 'node:assert/strict';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createVolume, uploadForm, uploadHead, uploadTail } from '../support/browse.ts';
-import { type AgentUnderTest, useAgent } from '../support/checks.ts';
+import { type AgentUnderTest, startAgentUnderTest, useAgent } from '../support/checks.ts';
 import { eventually } from '../support/eventually.ts';
 import { pick, type Random, seeded } from '../support/random-json.ts';
 import { encodeRequest } from '../support/raw-http.ts';
@@ -41,6 +42,32 @@ describe('uploads that break', () => {
     deepEqual(await readFile(file), fresh);
   });
 
+  it('show nobody else what has arrived, in a volume or on the host', async function () {
+    this.timeout(30_000);
+    const hostRoot = await mkdtemp(join(tmpdir(), 'host-'));
+    try {
+      const spool = join(hostRoot, 'var/tmp');
+      await mkdir(spool, { recursive: true });
+      await using host = await startAgentUnderTest({ env: { FLOTILLA_HOST_ROOT: hostRoot } });
+      await using volume = await createVolume(host);
+      for (const [query, folder] of [
+        ['volumeID=vol', volume.data],
+        ['', spool],
+      ] as const) {
+        await using _upload = await beginUpload(host, query);
+        const [name = ''] = await eventually(async () => {
+          const names = await readdir(folder);
+          equal(names.length, 1, 'it has begun');
+          return names;
+        });
+        await eventually(async () => ok((await stat(join(folder, name))).size > 0));
+        equal((await stat(join(folder, name))).mode & 0o777, 0o600);
+      }
+    } finally {
+      await rm(hostRoot, { recursive: true, force: true });
+    }
+  });
+
   it('is stored while the form still comes, in flat memory', async function () {
     this.timeout(scaled(60_000, 900_000));
     await using volume = await createVolume(under());
@@ -70,6 +97,19 @@ describe('uploads that break', () => {
     equal(isLong ? total > 2 ** 32 : total > 96 * mebibyte, true, 'more than the memory that it may take');
   });
 });
+
+/** Sends the beginning of an upload, some of its content included; ends with the connection. */
+async function beginUpload(under: AgentUnderTest, query: string): Promise<AsyncDisposable> {
+  const connection = await under.connect();
+  const headers = {
+    ...under.signer.headers(),
+    'Content-Type': uploadForm('/', 'x', '').type,
+    'Content-Length': String(mebibyte),
+  };
+  await connection.request({ method: 'POST', path: `/v2/browse/put?${query}`, headers });
+  await connection.send(Buffer.concat([uploadHead('x'), Buffer.alloc(200_000, 'private')]));
+  return connection;
+}
 
 /** Anywhere, and often near what matters: the heads and the end. */
 function cutPoint(random: Random, length: number): number {
