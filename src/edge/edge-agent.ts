@@ -80,7 +80,7 @@ export function createEdgeAgent(needs: EdgeAgentNeeds, options: EdgeAgentOptions
         ...needs,
         poll: pollWith(client, key, options),
         onAnswer: (answer, environmentId) => {
-          const portainer = { environmentId, send: client.send };
+          const portainer = { url: key.portainerUrl, environmentId, send: client.send };
           followTunnel(needs, key, answer);
           for (const worker of workers) worker.give({ answer, portainer });
         },

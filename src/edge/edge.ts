@@ -64,6 +64,8 @@ export interface StackJob {
 
 /** Portainer's API as an Edge agent sees it. Rejects with `unavailable` or `timeout` when nobody answers. */
 export interface Portainer {
+  /** Of the key. Ids of environments and stacks mean nothing to a Portainer of another one. */
+  readonly url: string;
   /** The environment that this agent is; never 0. */
   readonly environmentId: number;
   /** Any status is an answer. The Edge ID header is added. */

@@ -32,7 +32,7 @@ export async function createEdgeJobsBench(): Promise<EdgeJobsBench> {
   return {
     folder,
     server,
-    portainer: { environmentId: 7, send: client.send },
+    portainer: { url: server.url, environmentId: 7, send: client.send },
     openHostFolder: (where, missing) => openHostFolder(folder, where, missing),
     async [Symbol.asyncDispose]() {
       await client.close();

@@ -5,10 +5,10 @@ import type { Logger } from '../../log.ts';
 import type { Portainer } from '../edge.ts';
 import type { StackRecord } from './stack-plan.ts';
 import { isDelivered, toReportRequest } from './stack-status.ts';
-import type { StackStore } from './stack-store.ts';
+import type { StackOwner, StackStore } from './stack-store.ts';
 
 export interface StackBook {
-  readonly environmentId: number;
+  readonly owner: StackOwner;
   records(): readonly StackRecord[];
   get(id: number): StackRecord | undefined;
   put(record: StackRecord): Promise<void>;
@@ -18,17 +18,17 @@ export interface StackBook {
 
 export async function openStackBook(
   { store, log }: { readonly store: StackStore; readonly log: Logger },
-  environmentId: number,
+  owner: StackOwner,
   adapt: (record: StackRecord) => StackRecord,
 ): Promise<StackBook> {
-  const known = new Map((await store.load(environmentId)).map((record) => [record.id, adapt(record)]));
-  const save = (): Promise<void> => store.save(environmentId, [...known.values()]);
+  const known = new Map((await store.load(owner)).map((record) => [record.id, adapt(record)]));
+  const save = (): Promise<void> => store.save(owner, [...known.values()]);
 
   const deliverOf = async (id: number, portainer: Portainer, signal: AbortSignal): Promise<void> => {
     for (let record = known.get(id); record !== undefined; record = known.get(id)) {
       const [report, ...later] = record.reports;
       if (report === undefined) return;
-      const { status } = await portainer.send(toReportRequest(id, environmentId, report), signal);
+      const { status } = await portainer.send(toReportRequest(id, owner.environmentId, report), signal);
       if (!isDelivered(status)) throw new Error(`report of stack ${id}: status ${status}`);
       if (status !== 200) log.warn('report of a stack refused', { stack: id, status, report: report.status });
       known.set(id, { ...record, reports: later });
@@ -50,7 +50,7 @@ export async function openStackBook(
   };
 
   return {
-    environmentId,
+    owner,
     records: () => [...known.values()],
     get: (id) => known.get(id),
     async put(record) {

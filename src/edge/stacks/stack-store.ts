@@ -5,13 +5,17 @@ import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { nodeCode, reasonOf, toAgentError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
+import type { Portainer } from '../edge.ts';
 import type { StackFiles } from './stack-file.ts';
 import type { StackRecord } from './stack-plan.ts';
 
+/** Whose stacks they are. */
+export type StackOwner = Pick<Portainer, 'url' | 'environmentId'>;
+
 export interface StackStore {
-  /** Of this environment; those of another one are forgotten, because their ids mean other stacks. */
-  load(environmentId: number): Promise<readonly StackRecord[]>;
-  save(environmentId: number, records: readonly StackRecord[]): Promise<void>;
+  /** Of this owner; those of another one are forgotten, because their ids mean other stacks. */
+  load(owner: StackOwner): Promise<readonly StackRecord[]>;
+  save(owner: StackOwner, records: readonly StackRecord[]): Promise<void>;
   /** Replaces the stack's folder. Resolves to where its compose file is. */
   writeFiles(stackId: number, files: StackFiles): Promise<StackPlace>;
   removeFiles(stackId: number): Promise<void>;
@@ -23,29 +27,32 @@ export interface StackPlace {
 }
 
 interface Kept {
-  readonly form: typeof currentForm;
+  readonly form: (typeof knownForms)[number];
+  /** Not in form 1: then they are of whichever Portainer has this environment. */
+  readonly portainerUrl?: string;
   readonly environmentId: number;
   readonly records: readonly StackRecord[];
 }
 
-const currentForm = 1;
+const currentForm = 2;
+const knownForms = [1, currentForm] as const;
 
 export function createStackStore(dataPath: string, log: Logger): StackStore {
   const root = path.join(dataPath, 'edge_stacks');
   const file = path.join(root, 'stacks.json');
   const folderOf = (stackId: number): string => path.join(root, String(stackId));
   return {
-    async load(environmentId) {
+    async load(owner) {
       const kept = await loadKept(file, log);
-      if (kept === undefined || kept.environmentId === environmentId) return kept?.records ?? [];
+      if (kept === undefined || isSameOwner(ownerOf(kept, owner), owner)) return kept?.records ?? [];
       log.warn('stacks of another environment forgotten; they go on running', {
-        environment: kept.environmentId,
+        ...ownerOf(kept, owner),
         stacks: kept.records.length,
       });
       return [];
     },
-    async save(environmentId, records) {
-      const kept: Kept = { form: currentForm, environmentId, records };
+    async save({ url, environmentId }, records) {
+      const kept: Kept = { form: currentForm, portainerUrl: url, environmentId, records };
       await keepWhole(file, JSON.stringify(kept, undefined, 1)).catch((error: unknown) => {
         throw toAgentError(error, 'unavailable', `keep the list of stacks in ${file}`);
       });
@@ -61,6 +68,14 @@ export function createStackStore(dataPath: string, log: Logger): StackStore {
   };
 }
 
+export function isSameOwner(one: StackOwner, other: StackOwner): boolean {
+  return one.url === other.url && one.environmentId === other.environmentId;
+}
+
+function ownerOf({ portainerUrl, environmentId }: Kept, { url }: StackOwner): StackOwner {
+  return { url: portainerUrl ?? url, environmentId };
+}
+
 async function loadKept(file: string, log: Logger): Promise<Kept | undefined> {
   let text: string;
   try {
@@ -72,7 +87,7 @@ async function loadKept(file: string, log: Logger): Promise<Kept | undefined> {
   try {
     const kept = JSON.parse(text) as Kept;
     // Only this agent writes it, and as a whole: with its form it has all of its members.
-    if (kept.form === currentForm && Array.isArray(kept.records)) return kept;
+    if (knownForms.includes(kept.form) && Array.isArray(kept.records)) return kept;
     log.warn('list of stacks not understood; they are deployed again', { file });
   } catch (error) {
     log.warn('list of stacks not understood; they are deployed again', { file, reason: reasonOf(error) });

@@ -296,6 +296,32 @@ describe('stacks', () => {
     assert.deepEqual(calls.slice(2), ['validate edge_web', 'deploy edge_web']);
   });
 
+  it('are those of one Portainer: another one with the same ids has its own', async () => {
+    await apply([1, 1], [2, 1]);
+    await using other = await createEdgeJobsBench();
+    other.server.stackFiles.set(1, stackOf('shop'));
+    const applyThere = (): Promise<void> =>
+      start().apply([{ id: 1, version: 1 }], other.portainer, new AbortController().signal);
+    await applyThere();
+    assert.deepEqual(calls.slice(4), ['validate edge_shop', 'deploy edge_shop']);
+    assert.deepEqual(
+      other.server.stackStatuses.map(({ stackId, body }) => [stackId, body.Status]),
+      [3, 8, 1, 7].map((status) => [1, status]),
+    );
+    await applyThere();
+    assert.equal(calls.length, 6);
+  });
+
+  it('are known from a list that does not say which Portainer it is of', async () => {
+    await apply([1, 1]);
+    const file = path.join(bench.folder, 'edge_stacks/stacks.json');
+    const kept = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    await writeFile(file, JSON.stringify({ ...kept, form: 1, portainerUrl: undefined }));
+    keeper = start();
+    await apply([1, 1]);
+    assert.equal(calls.length, 2);
+  });
+
   it('are looked at again when the engine did not answer', async () => {
     fail = (text) => {
       if (text === 'observe') throw new AgentError('timeout', 'engine is silent');

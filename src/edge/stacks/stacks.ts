@@ -23,7 +23,7 @@ import {
 } from './stack-plan.ts';
 import type { Deployment, StackRunner } from './stack-runner.ts';
 import { statuses } from './stack-status.ts';
-import { createStackStore, type StackStore } from './stack-store.ts';
+import { createStackStore, isSameOwner, type StackStore } from './stack-store.ts';
 
 export interface StackKeeperNeeds {
   readonly runner: StackRunner;
@@ -62,9 +62,10 @@ export function createStackKeeper(
   let book: StackBook | undefined;
   return {
     async apply(wanted, portainer, signal): Promise<void> {
-      const { environmentId } = portainer;
-      if (book?.environmentId !== environmentId)
-        book = await openStackBook({ store, log: needs.log }, environmentId, afterStart);
+      const { url, environmentId } = portainer;
+      const owner = { url, environmentId };
+      if (book === undefined || !isSameOwner(book.owner, owner))
+        book = await openStackBook({ store, log: needs.log }, owner, afterStart);
       const round: Round = { book, portainer, signal, failures: [], portainerAway: false };
       await deliver(round);
       const steps = planStacks(wanted, book.records());
