@@ -30,6 +30,8 @@ export interface EdgeGate {
   /** Without a key nothing is served but `/key`. */
   isAssociated(): boolean;
   serveKey(exchange: Exchange): void;
+  /** Whether it came through our own tunnel, and so from the server that the Edge key names. */
+  isThroughTunnel(exchange: Exchange): boolean;
 }
 
 export type FoundRoute = Extract<OwnRoute, { kind: 'found' }>;
@@ -134,6 +136,7 @@ function authenticate(gate: Gate, arrival: Arrival): void {
   const verdict = gate.authenticator.authenticate({
     publicKey: single(headers[portainerHeaders.publicKey]),
     signature: single(headers[portainerHeaders.signature]),
+    mayAssociate: gate.edge?.isThroughTunnel(arrival.exchange) ?? true,
   });
   if (verdict instanceof Promise) void authenticateLater(gate, arrival, verdict);
   else admit(gate, arrival, verdict);

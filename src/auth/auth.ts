@@ -16,6 +16,7 @@ export interface Refusal {
     | 'malformed-signature'
     | 'mismatch'
     | 'other-key'
+    | 'not-through-tunnel'
     | 'overload';
 }
 
@@ -32,9 +33,15 @@ export interface Signature {
   readonly signature: string | undefined;
 }
 
+/** A signature, and what its way here allows. */
+export interface Claim extends Signature {
+  /** Whether the first key may be associated by this. In Edge mode only what came through the tunnel may. */
+  readonly mayAssociate: boolean;
+}
+
 export interface Authenticator {
   /** Synchronous where the exact pair was verified before; otherwise verified off the event loop. */
-  authenticate(signature: Signature): Verdict | Promise<Verdict>;
+  authenticate(claim: Claim): Verdict | Promise<Verdict>;
 }
 
 /** The associated key as cluster state: one writer per agent, the same outcome everywhere. */

@@ -8,7 +8,7 @@ import { createSigner } from '../../test/support/signer.ts';
 import { vectors } from '../../test/support/vectors.ts';
 import { silentLogger } from '../log.ts';
 import { openAssociationStore } from './association-store.ts';
-import type { AssociationStore, Authenticator, Signature, Verdict } from './auth.ts';
+import type { AssociationStore, Authenticator, Claim, Verdict } from './auth.ts';
 import { createAuthenticator, maxPendingVerifications } from './authenticator.ts';
 
 describe('authenticator', () => {
@@ -33,14 +33,15 @@ describe('authenticator', () => {
     const association = await openStore();
     return { association, authenticator: createAuthenticator({ association }, { secret }) };
   };
-  const toSignature = (headers: Readonly<Record<string, string>>): Signature => ({
+  const toClaim = (headers: Readonly<Record<string, string>>): Claim => ({
+    mayAssociate: true,
     publicKey: headers['X-PortainerAgent-PublicKey'],
     signature: headers['X-PortainerAgent-Signature'],
   });
   const verdict = async (
     authenticator: Authenticator,
     headers: Readonly<Record<string, string>>,
-  ): Promise<Verdict> => authenticator.authenticate(toSignature(headers));
+  ): Promise<Verdict> => authenticator.authenticate(toClaim(headers));
 
   for (const row of vectors.signature.valid) {
     it(`trusts: ${row.name}`, async () => {
@@ -76,7 +77,7 @@ describe('authenticator', () => {
 
   it('answers a pair that it has verified without a promise, until the key is forgotten', async () => {
     const { association, authenticator } = await create();
-    const signature = toSignature(createSigner().headers());
+    const signature = toClaim(createSigner().headers());
     await authenticator.authenticate(signature);
     assert.deepEqual(authenticator.authenticate(signature), { kind: 'trusted' });
     association.forget();
@@ -86,7 +87,7 @@ describe('authenticator', () => {
   it('does not carry a verified pair over to another associated key', async () => {
     const { association, authenticator } = await create();
     const [a, b] = [createSigner(), createSigner()];
-    const old = toSignature(a.headers());
+    const old = toClaim(a.headers());
     await authenticator.authenticate(old);
     association.forget();
     assert.equal((await verdict(authenticator, b.headers())).kind, 'trusted');
@@ -108,7 +109,7 @@ describe('authenticator', () => {
   it('takes any key with a secret, and stores none', async () => {
     const { association, authenticator } = await create('a secret');
     for (const signer of [createSigner({ secret: 'a secret' }), createSigner({ secret: 'a secret' })]) {
-      const signature = toSignature(signer.headers());
+      const signature = toClaim(signer.headers());
       assert.equal((await authenticator.authenticate(signature)).kind, 'trusted');
       assert.deepEqual(authenticator.authenticate(signature), { kind: 'trusted' });
       const otherKey = { ...signature, publicKey: createSigner().publicKeyHex };
@@ -126,6 +127,43 @@ describe('authenticator', () => {
     assert.deepEqual((await openStore()).current(), association.current());
   });
 
+  it('is not associated by what may not, and takes the same signature once it is', async () => {
+    const { association, authenticator } = await create();
+    const [stranger, portainer] = [createSigner(), createSigner()];
+    const direct = { ...toClaim(stranger.headers()), mayAssociate: false };
+    const refused = await authenticator.authenticate(direct);
+    assert.ok(refused.kind === 'refused');
+    assert.deepEqual([refused.code, refused.reason], ['signature-invalid', 'not-through-tunnel']);
+    assert.equal(association.current().key, undefined);
+    assert.equal((await verdict(authenticator, portainer.headers())).kind, 'trusted');
+    const later = { ...toClaim(portainer.headers()), mayAssociate: false };
+    assert.equal((await authenticator.authenticate(later)).kind, 'trusted');
+    const other = await authenticator.authenticate(direct);
+    assert.ok(other.kind === 'refused' && other.reason === 'other-key');
+    association.forget();
+    assert.equal(
+      (await authenticator.authenticate(later)).kind,
+      'refused',
+      'a forgotten key comes first again',
+    );
+  });
+
+  it('does not associate what was let in under a key that is forgotten meanwhile', async () => {
+    const { association, authenticator } = await create();
+    const portainer = createSigner();
+    await verdict(authenticator, portainer.headers());
+    const late = authenticator.authenticate({ ...toClaim(portainer.headers()), mayAssociate: false });
+    association.forget();
+    assert.equal((await late).kind, 'refused');
+    assert.equal(association.current().key, undefined);
+  });
+
+  it('asks with a secret for nothing but a signature over it', async () => {
+    const { authenticator } = await create('a secret');
+    const claim = { ...toClaim(createSigner({ secret: 'a secret' }).headers()), mayAssociate: false };
+    assert.equal((await authenticator.authenticate(claim)).kind, 'trusted');
+  });
+
   it('does not start over a file that it cannot read: that would let anybody in', async () => {
     await writeFile(join(dataPath, 'portainer_association.json'), '{"epoch"');
     await assert.rejects(openStore(), { code: 'config-invalid' });
@@ -134,7 +172,7 @@ describe('authenticator', () => {
   it('verifies a bounded number at a time and refuses the rest at once', async () => {
     const { authenticator } = await create();
     const signer = createSigner();
-    const headers = toSignature(signer.headers());
+    const headers = toClaim(signer.headers());
     const flood = Array.from({ length: maxPendingVerifications + 10 }, () =>
       authenticator.authenticate(headers),
     );

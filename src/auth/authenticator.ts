@@ -3,7 +3,7 @@
 // many at a time.
 
 import { reasonOf } from '../errors.ts';
-import type { AssociationStore, Authenticator, Refusal, Signature, Verdict } from './auth.ts';
+import type { AssociationStore, Authenticator, Claim, Refusal, Verdict } from './auth.ts';
 import {
   defaultMessage,
   type ParsedKey,
@@ -55,7 +55,18 @@ export function createAuthenticator(needs: AuthenticatorNeeds, options: Authenti
     if (oldest !== undefined) verified.delete(oldest);
   };
 
-  const check = async (publicKey: string, signature: string): Promise<Verdict> => {
+  /** Undefined when this key is the one that holds, or any may. */
+  const hold = (hex: string, mayAssociate: boolean): Refusal | undefined => {
+    if (secretMode) return undefined;
+    // Somebody else may have been associated, or forgotten, while this one was being verified.
+    const { key } = mayAssociate ? association.associate(hex) : association.current();
+    if (key?.publicKeyHex === hex) return undefined;
+    return key === undefined
+      ? refused('not-through-tunnel', 'this agent takes its first Portainer through its tunnel only')
+      : refused('other-key', 'unauthorized');
+  };
+
+  const check = async (publicKey: string, signature: string, mayAssociate: boolean): Promise<Verdict> => {
     const pinned = pinnedHex();
     const key = attempt(() => keyFor(pinned, publicKey), 'malformed-key');
     if (isRefusal(key)) return key;
@@ -67,17 +78,14 @@ export function createAuthenticator(needs: AuthenticatorNeeds, options: Authenti
         'unauthorized',
       );
     }
-    if (!secretMode) {
-      // Somebody else may have been associated, or forgotten, while this one was being verified.
-      const held = association.associate(key.hex);
-      if (held.key?.publicKeyHex !== key.hex) return refused('other-key', 'unauthorized');
-    }
+    const unheld = hold(key.hex, mayAssociate);
+    if (unheld !== undefined) return unheld;
     remember(signature, key.hex);
     return trusted;
   };
 
   return {
-    authenticate({ publicKey, signature }: Signature): Verdict | Promise<Verdict> {
+    authenticate({ publicKey, signature, mayAssociate }: Claim): Verdict | Promise<Verdict> {
       if (publicKey === undefined || publicKey === '' || signature === undefined || signature === '') {
         return { kind: 'refused', code: 'signature-missing', details: 'Unauthorized', reason: 'missing' };
       }
@@ -99,7 +107,7 @@ export function createAuthenticator(needs: AuthenticatorNeeds, options: Authenti
         };
       }
       pending += 1;
-      return check(publicKey, signature).finally(() => {
+      return check(publicKey, signature, mayAssociate).finally(() => {
         pending -= 1;
       });
     },

@@ -1,11 +1,12 @@
-// Builds the life of the compat listener: TLS on the configured address, or in Edge mode plain HTTP on the advertised one.
+// Builds the life of the compat listener: TLS on the configured address, or in Edge mode plain HTTP on the
+// advertised one where that is our own.
 
 import { createCompatService } from '../api/compat-service.ts';
 import type { Listener } from '../api/server.ts';
 import { compatTls } from '../api/tls.ts';
 import { createServerCertificate } from '../auth/identity.ts';
 import type { Startable } from '../lifecycle.ts';
-import { edgeApiHost } from './edge.ts';
+import { edgeApiHost, edgeListenHost } from './edge.ts';
 import { type Ground, isClustered } from './ground.ts';
 
 export interface Compat {
@@ -66,6 +67,6 @@ function buildEdgeCompat(ground: Ground, listener: Listener, onListening: OnList
       },
       stop: () => listener.drain(AbortSignal.abort()),
     },
-    onAdvertise: (_address, host) => listenOn(host),
+    onAdvertise: (_address, host) => listenOn(edgeListenHost(host)),
   };
 }

@@ -1,21 +1,22 @@
 // Builds Edge mode: the key and its ways to the other agents, the page, the poller, and the API's address there.
 
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import type { EdgeGate } from '../api/compat.ts';
 import { postToPeer } from '../api/peer-client.ts';
 import { createEdgeKeyRoute } from '../api/routes/edge-key.ts';
 import { systemClock } from '../cluster/clock.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import { localAddresses } from '../cluster/own-address.ts';
 import type { Config, EdgeConfig } from '../config/config.ts';
 import type { Docker } from '../docker/docker.ts';
+import { type ApiWay, createApiWay } from '../edge/api-way.ts';
 import type { EdgeKeys, EdgeState, Tunnel } from '../edge/edge.ts';
 import { createEdgeAgent, type EdgeAgent } from '../edge/edge-agent.ts';
 import { encodeEdgeKey, parseEdgeKey } from '../edge/edge-key.ts';
 import { createKeySpread, type KeyPeer } from '../edge/key-spread.ts';
 import { openKeyStore } from '../edge/key-store.ts';
 import { createTunnel } from '../edge/tunnel/tunnel.ts';
+import type { Exchange } from '../exchange.ts';
 import type { Startable } from '../lifecycle.ts';
 import type { Logger } from '../log.ts';
 import type { PeerDialer } from '../proxy/peer-dialer.ts';
@@ -27,6 +28,7 @@ import type { Ground } from './ground.ts';
 
 /** How often the role is looked at beside the changes that are told. */
 const roleIntervalMs = 1_000;
+const loopback = '127.0.0.1';
 /** An engine that was silent for this long may have been replaced as leader. */
 const leaderSilenceMs = 15_000;
 
@@ -75,10 +77,11 @@ export function buildEdge(ground: Ground, { cluster, dial, apiAt }: EdgeReach): 
     clock: systemClock,
     log,
   });
+  const way = createApiWay(apiAt);
   const agent = createEdgeAgent(
     {
       keys,
-      tunnel: edge.tunnel ? buildTunnel(edge, apiAt, log) : undefined,
+      tunnel: edge.tunnel ? buildTunnel(edge, { apiAt, way, log }) : undefined,
       ...buildEdgeJobs(config, edge, docker, log),
       mayPoll: () => pollsHere(docker, config.agent.podman, Date.now()),
       onRoleChange: (listener) => onRoleChange(docker, listener),
@@ -92,22 +95,37 @@ export function buildEdge(ground: Ground, { cluster, dial, apiAt }: EdgeReach): 
   const hasSecret = config.cluster.secret !== undefined;
   return {
     services: [agent, spread, page],
-    gate: buildGate(keys, agent, hasSecret, log),
+    gate: buildGate({ keys, agent, way, hasSecret, log }),
     state: agent.state,
   };
 }
 
-/** Where the API listens when it does not cluster: never on all addresses, because it is plain HTTP. */
+/** Where the API is to listen when it does not cluster. */
 export async function edgeApiHost({ config, docker }: Ground, signal: AbortSignal): Promise<string> {
-  if (config.cluster.advertiseAddr !== undefined) return config.cluster.advertiseAddr;
+  const { advertiseAddr } = config.cluster;
+  if (advertiseAddr !== undefined) return edgeListenHost(advertiseAddr);
   const container = await docker.ownContainer(signal);
-  return container?.addresses[0]?.address ?? '127.0.0.1';
+  return edgeListenHost(container?.addresses[0]?.address ?? loopback);
 }
 
-function buildTunnel(edge: EdgeConfig, apiAt: ApiAt, log: Logger): Tunnel {
+/**
+ * The API is plain HTTP there, and only the tunnel needs it, since members use the peers' listener: what is not one
+ * address of our own (all of them, or that of a host which publishes our port) becomes loopback.
+ */
+export function edgeListenHost(host: string): string {
+  return host.startsWith('127.') || host === '::1' || localAddresses().includes(host) ? host : loopback;
+}
+
+interface TunnelGround {
+  readonly apiAt: ApiAt;
+  readonly way: ApiWay;
+  readonly log: Logger;
+}
+
+function buildTunnel(edge: EdgeConfig, { apiAt, way, log }: TunnelGround): Tunnel {
   const { proxies } = edge;
   return createTunnel(
-    { dialLocal: () => dialApi(apiAt), clock: systemClock, random: Math.random, log },
+    { dialLocal: way.dial, clock: systemClock, random: Math.random, log },
     {
       edgeId: edge.id,
       // Looked at when the tunnel opens: the address is known once the agent listens.
@@ -119,14 +137,6 @@ function buildTunnel(edge: EdgeConfig, apiAt: ApiAt, log: Logger): Tunnel {
       proxy: proxies.https ?? proxies.http,
     },
   );
-}
-
-/** Through the listener and its gate, so that what comes through the tunnel is checked as everything else. */
-async function dialApi(apiAt: ApiAt): Promise<Socket> {
-  const { address, port } = apiAt();
-  const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true });
-  await once(socket, 'connect');
-  return socket;
 }
 
 function agentOptions(edge: EdgeConfig, { agent }: Config): Parameters<typeof createEdgeAgent>[1] {
@@ -145,15 +155,28 @@ function agentOptions(edge: EdgeConfig, { agent }: Config): Parameters<typeof cr
   };
 }
 
-function buildGate(keys: EdgeKeys, agent: EdgeAgent, hasSecret: boolean, log: Logger): EdgeGate {
+interface GateGround {
+  readonly keys: EdgeKeys;
+  readonly agent: EdgeAgent;
+  readonly way: ApiWay;
+  readonly hasSecret: boolean;
+  readonly log: Logger;
+}
+
+function buildGate({ keys, agent, way, hasSecret, log }: GateGround): EdgeGate {
   const attempts = createAttempts({ monotonicMs: systemClock.monotonicMs });
   const encode = (): string => {
     const key = keys.current();
     return key === undefined ? '' : encodeEdgeKey(key, agent.environmentId());
   };
+  const isThroughTunnel = ({ req }: Exchange): boolean => way.isOurs(req.socket);
   return {
     isAssociated: () => keys.current() !== undefined,
-    serveKey: createEdgeKeyRoute({ keys, encode, takeAttempt: attempts.take, log }, { hasSecret }),
+    serveKey: createEdgeKeyRoute(
+      { keys, encode, takeAttempt: attempts.take, isThroughTunnel, log },
+      { hasSecret },
+    ),
+    isThroughTunnel,
   };
 }
 

@@ -2,7 +2,6 @@
 // are fake ones; the jobs and the stacks have tests of their own.
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,9 +11,8 @@ import {
   startEdgeCluster,
   testEdgeId,
 } from '../support/edge-agents.ts';
-import { type ChiselServer, startChiselServer } from '../support/edge-server/chisel-server.ts';
-import { encryptCredentials } from '../support/edge-server/credentials.ts';
 import { type EdgeServer, startEdgeServer } from '../support/edge-server/edge-server.ts';
+import { requireTunnel, startChisel, tunnelOf } from '../support/edge-tunnel.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RawAnswer, requestRaw } from '../support/raw-http.ts';
 import { isLong } from '../support/scale.ts';
@@ -37,24 +35,6 @@ async function edgeReason({ agent }: EdgeAgentUnderTest): Promise<string> {
 
 async function polled(server: EdgeServer, count: number): Promise<void> {
   await eventually(() => server.polls().length >= count, pollWithin);
-}
-
-const { privateKey: hostKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-
-function startChisel(port?: number): Promise<ChiselServer> {
-  const hostKeyPem = hostKey.export({ format: 'pem', type: 'sec1' }).toString();
-  return startChiselServer({ hostKeyPem, ...(port !== undefined && { port }) });
-}
-
-function tunnelOf({ port, fingerprint }: ChiselServer): { tunnelAddress: string; fingerprint: string } {
-  return { tunnelAddress: `127.0.0.1:${port}`, fingerprint };
-}
-
-/** As the server does: new credentials for a port, told by the next poll. */
-function requireTunnel(server: EdgeServer, chisel: ChiselServer, port: number): void {
-  chisel.allow('user', 'password', port);
-  const credentials = encryptCredentials(testEdgeId, 'user', 'password');
-  server.say({ status: 'REQUIRED', port, credentials, checkin: 1 });
 }
 
 describe('agent in Edge mode', function () {
@@ -140,7 +120,11 @@ describe('agent in Edge mode', function () {
     await edge.request({ method: 'POST', path: '/key', body: JSON.stringify({ Key: server.key() }) });
     equal((await edge.request({ path: '/ping' })).status, 204);
     equal((await edge.request({ path: '/containers/json' })).status, 403);
-    const served = await edge.request({ path: '/containers/json', headers: signer.headers() });
+    // Without a secret of both only the tunnel brings the first Portainer: edge-trust.test.ts.
+    const AGENT_SECRET = 'of both';
+    await using secret = await startEdgeAgent({ env: { AGENT_SECRET, EDGE_KEY: server.key() } });
+    const headers = createSigner({ secret: AGENT_SECRET }).headers();
+    const served = await secret.request({ path: '/containers/json', headers });
     equal(served.status, 200);
     equal(served.headers.get('portainer-agent'), '2.23.0');
   });

@@ -1,5 +1,6 @@
 // `/key` of the compat listener in Edge mode: plain HTTP and no signature, as in the original. In a cluster with a secret
-// it is closed both ways: members exchange the key over mutual TLS, and everybody else is a stranger.
+// it is closed both ways: members exchange the key over mutual TLS, and everybody else is a stranger. So is whoever comes
+// through the tunnel, whose port is open on all addresses of the server.
 
 import type { EdgeKeys } from '../../edge/edge.ts';
 import { AgentError } from '../../errors.ts';
@@ -13,6 +14,7 @@ export interface EdgeKeyRouteNeeds {
   readonly encode: () => string;
   /** Undefined: go on. Else: too many attempts, milliseconds until the next. */
   readonly takeAttempt: (address: string) => number | undefined;
+  readonly isThroughTunnel: (exchange: Exchange) => boolean;
   readonly log: Logger;
 }
 
@@ -49,6 +51,8 @@ function reply(
     });
   if (hasSecret)
     return Promise.resolve(errorAnswer(403, 'The Edge key is shared with members of the cluster only'));
+  if (needs.isThroughTunnel(exchange))
+    return Promise.resolve(errorAnswer(403, 'The Edge key is not to be had through the tunnel'));
   if (method === 'GET') return Promise.resolve(read(needs));
   if (method === 'POST') return write(exchange, needs);
   return Promise.resolve({ status: 405, headers: [], body: '' });
