@@ -4,7 +4,7 @@
 import type { Logger } from '../../log.ts';
 import type { Portainer } from '../edge.ts';
 import type { StackRecord } from './stack-plan.ts';
-import { isDelivered, toReportRequest } from './stack-status.ts';
+import { toReportRequest, verdictOf } from './stack-status.ts';
 import type { StackOwner, StackStore } from './stack-store.ts';
 
 export interface StackBook {
@@ -28,9 +28,12 @@ export async function openStackBook(
     for (let record = known.get(id); record !== undefined; record = known.get(id)) {
       const [report, ...later] = record.reports;
       if (report === undefined) return;
-      const { status } = await portainer.send(toReportRequest(id, owner.environmentId, report), signal);
-      if (!isDelivered(status)) throw new Error(`report of stack ${id}: status ${status}`);
-      if (status !== 200) log.warn('report of a stack refused', { stack: id, status, report: report.status });
+      const answer = await portainer.send(toReportRequest(id, owner.environmentId, report), signal);
+      const { status } = answer;
+      const verdict = verdictOf(answer);
+      if (verdict === 'again') throw new Error(`report of stack ${id} not taken: status ${status}`);
+      if (verdict === 'refused')
+        log.warn('report of a stack refused', { stack: id, status, report: report.status });
       known.set(id, { ...record, reports: later });
       await save();
     }

@@ -1,6 +1,6 @@
 // The statuses of an Edge stack as Portainer counts them, and the request that reports one. Pure.
 
-import type { PortainerRequest } from '../edge.ts';
+import type { PortainerAnswer, PortainerRequest } from '../edge.ts';
 
 /** Those that an agent sends; the gaps are the server's own. */
 export const statuses = {
@@ -44,7 +44,16 @@ export function toReportRequest(
   };
 }
 
-/** Whether it is over with: taken, or refused for good. Anything else is sent again. */
-export function isDelivered(httpStatus: number): boolean {
-  return httpStatus < 500;
+/** Of a proxy on the way, or of a server that wants it later: 407, 408, 429. */
+const notNow: readonly number[] = [407, 408, 429];
+
+/**
+ * What an answer says of a report. `again` is whatever is not Portainer's last word: a failure, a redirect, and a page of
+ * something between, because Portainer itself says JSON or nothing.
+ */
+export function verdictOf({ status, body }: Pick<PortainerAnswer, 'status' | 'body'>): Verdict {
+  if (status >= 200 && status < 300) return /^\s*</.test(body) ? 'again' : 'taken';
+  return status >= 400 && status < 500 && !notNow.includes(status) ? 'refused' : 'again';
 }
+
+export type Verdict = 'taken' | 'refused' | 'again';

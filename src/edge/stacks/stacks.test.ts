@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createEdgeJobsBench, type EdgeJobsBench } from '../../../test/support/edge-jobs.ts';
+import type { EdgeFault } from '../../../test/support/edge-server/edge-server.ts';
 import { eventually } from '../../../test/support/eventually.ts';
 import { AgentError } from '../../errors.ts';
 import { silentLogger } from '../../log.ts';
@@ -222,7 +223,7 @@ describe('stacks', () => {
 
   it('are deployed while reports are not taken, which follow in their order', async () => {
     bench.server.failWith(({ method }) => (method === 'PUT' ? { kind: 'status', status: 503 } : undefined));
-    await assert.rejects(apply([1, 1]), /report of stack 1: status 503/);
+    await assert.rejects(apply([1, 1]), /report of stack 1 not taken: status 503/);
     assert.deepEqual(calls, ['validate edge_web', 'deploy edge_web']);
     bench.server.failWith(() => undefined);
     keeper = start();
@@ -230,6 +231,23 @@ describe('stacks', () => {
     assert.deepEqual(statusesOf(1), [3, 8, 1, 7]);
     assert.equal(calls.length, 2);
   });
+
+  const inBetween: readonly EdgeFault[] = [
+    { kind: 'status', status: 302, location: '/login' },
+    { kind: 'status', status: 407 },
+    { kind: 'status', status: 408 },
+    { kind: 'status', status: 429 },
+    { kind: 'garbage' },
+  ];
+  for (const fault of inBetween)
+    it(`keep their reports where ${fault.kind === 'status' ? fault.status : 'a page'} is all that answers`, async () => {
+      bench.server.failWith(({ method }) => (method === 'PUT' ? fault : undefined));
+      await assert.rejects(apply([1, 1]), /report of stack 1 not taken/);
+      assert.deepEqual(statusesOf(1), []);
+      bench.server.failWith(() => undefined);
+      await apply([1, 1]);
+      assert.deepEqual(statusesOf(1), [3, 8, 1, 7]);
+    });
 
   it('do not repeat a report that is refused for good', async () => {
     bench.server.failWith(({ method }) => (method === 'PUT' ? { kind: 'status', status: 403 } : undefined));
