@@ -4,7 +4,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, type FileHandle, mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
@@ -25,31 +25,40 @@ const inside = 'from inside';
 const systemFile = 'etc/passwd';
 const swapper = fileURLToPath(new URL('../support/swap-links.ts', import.meta.url));
 const clients = 4;
+/** A listing that holds it is one of the outside. */
+const onlyOutside = 'only-outside';
+/** On both sides, one of each for every client: inside they come back for each turn, outside nobody may touch them. */
+const [renamed, replaced, removed] = ['from', 'to', 'gone'] as const;
+/** Folders that both sides have. */
+const folders = ['', 'etc'] as const;
 
 describe('browse while links are swapped', () => {
   const under = useAgent();
 
   it(`does ${scaled(2_000, 10_000)} actions and never leaves the volume`, async function () {
-    this.timeout(scaled(60_000, 600_000));
+    this.timeout(scaled(120_000, 600_000));
     await using volume = await createVolume(under());
     await plant(volume);
+    await using held = await open(join(volume.data, 'd'));
     const handles = (): Promise<readonly string[]> => readdir(`/proc/${under().agent.pid}/fd`);
     const handlesBefore = (await handles()).length;
     const seen = new Map<string, number>();
     await using swaps = startSwapping(volume);
     await once(swaps.stdout, 'data');
-    await Promise.all(
+    // All end before the volume goes, so that the first failure is what is told.
+    const ends = await Promise.allSettled(
       Array.from({ length: clients }, async (_, at) => {
         await using connection = await keptConnection(under());
         const client = browseClient(connection, volume.name);
         for (let turn = at; turn < scaled(2_000, 10_000); turn += clients) {
-          const [action, answer] = await act(client, turn);
+          const [action, answer] = await act(client, turn, at, held);
           const kind = `${action} ${answer.status}`;
           seen.set(kind, (seen.get(kind) ?? 0) + 1);
           assertFromInside(action, answer, volume);
         }
       }),
     );
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
     equal((await swaps.end()) > 100, true, 'the swapping went on all the time');
     await assertOutside(volume);
     await eventually(async () =>
@@ -60,45 +69,65 @@ describe('browse while links are swapped', () => {
         [200, 204].some((status) => (seen.get(`${action} ${status}`) ?? 0) > 0),
         JSON.stringify([...seen]),
       );
-    // The links were met.
-    ok((seen.get('get 400') ?? 0) > 0, JSON.stringify([...seen]));
+    // The links were met, by each action.
+    for (const action of ['get', 'ls', 'put', 'delete', 'rename'])
+      ok((seen.get(`${action} 400`) ?? 0) > 0, JSON.stringify([...seen]));
   });
 });
 
-/** The same paths inside, beside the volume, and, as far as they are there, below `/`. */
+const ownNames = Array.from({ length: clients }, (_, at) =>
+  [renamed, replaced, removed].map((name) => `${name}-${at}`),
+).flat();
+
+/** The same paths inside, beside the volume, and, as far as they are there, below `/`; and one outside alone. */
 async function plant(volume: BrowsedVolume): Promise<void> {
   const at = [
-    [join(volume.data, 'd'), inside],
-    [join(volume.folder, 'outside'), secret],
+    [join(volume.data, 'd'), inside, []],
+    [join(volume.folder, 'outside'), secret, [onlyOutside]],
   ] as const;
-  for (const [folder, content] of at) {
+  for (const [folder, content, more] of at) {
     await mkdir(join(folder, 'etc'), { recursive: true });
-    for (const name of [systemFile, 'f', 'moved']) await writeFile(join(folder, name), content);
+    for (const name of [systemFile, 'f']) await writeFile(join(folder, name), content);
+    for (const below of folders)
+      for (const name of [...ownNames, ...more]) await writeFile(join(folder, below, name), content);
   }
 }
 
-function act(client: BrowseClient, turn: number): Promise<readonly [string, RawAnswer]> {
-  const as = async (action: string, answer: Promise<RawAnswer>): Promise<readonly [string, RawAnswer]> => [
-    action,
-    await answer,
-  ];
-  switch (turn % 8) {
+/** `held` is the folder inside, which has no path while it is swapped. */
+async function act(
+  client: BrowseClient,
+  turn: number,
+  at: number,
+  held: FileHandle,
+): Promise<readonly [string, RawAnswer]> {
+  const round = Math.floor(turn / clients);
+  const below = folders[Math.floor(round / 10) % 2] === 'etc' ? '/etc' : '';
+  const own = (name: string): string => `/d${below}/${name}-${at}`;
+  const bringBack = (name: string): Promise<void> =>
+    writeFile(`/proc/self/fd/${held.fd}${below}/${name}-${at}`, inside);
+  switch (round % 10) {
     case 0:
-      return as('put', client.put('/d/etc', probeName, inside));
+      return ['put', await client.put('/d/etc', `${probeName}-${at}`, inside)];
     case 1:
-      return as('rename', client.rename(`/d/etc/${probeName}`, `/d/etc/${probeName}-2`));
+      return ['rename', await client.rename(`/d/etc/${probeName}-${at}`, `/d/etc/${probeName}-${at}-2`)];
     case 2:
-      return as('delete', client.remove(`/d/etc/${probeName}-2`));
+      return ['delete', await client.remove(`/d/etc/${probeName}-${at}-2`)];
     case 3:
-      return as('put', client.put('/d', 'f', inside));
+      return ['put', await client.put('/d', 'f', inside)];
     case 4:
-      return as('ls', client.ls('/d'));
+      return ['ls', await client.ls(`/d${below}`)];
     case 5:
-      return as('put', client.put(`/d/${probeName}-3`, 'f', inside));
+      return ['put', await client.put(`/d/${probeName}-3`, 'f', inside)];
     case 6:
-      return as('get', client.get('/d/f'));
+      return ['get', await client.get('/d/f')];
+    case 7:
+      await bringBack(renamed);
+      return ['rename', await client.rename(own(renamed), own(replaced))];
+    case 8:
+      await bringBack(removed);
+      return ['delete', await client.remove(own(removed))];
     default:
-      return as('get', client.get(`/d/${systemFile}`));
+      return ['get', await client.get(`/d/${systemFile}`)];
   }
 }
 
@@ -110,16 +139,21 @@ function assertFromInside(action: string, answer: RawAnswer, volume: BrowsedVolu
   if (action === 'get' && answer.status === 200) equal(body, inside);
   if (action === 'ls' && answer.status === 200)
     for (const { Name } of JSON.parse(body) as { Name: string }[])
-      ok(['etc', 'f', 'moved'].includes(Name) || Name.startsWith(probeName), `listed ${Name}`);
+      ok(['etc', 'f', 'passwd', ...ownNames].includes(Name) || Name.startsWith(probeName), `listed ${Name}`);
 }
 
 async function assertOutside(volume: BrowsedVolume): Promise<void> {
   const outside = join(volume.folder, 'outside');
   deepEqual((await readdir(volume.folder)).toSorted(), ['data', 'outside']);
-  deepEqual((await readdir(outside)).toSorted(), ['etc', 'f', 'moved']);
-  deepEqual(await readdir(join(outside, 'etc')), ['passwd']);
-  for (const name of [systemFile, 'f', 'moved']) equal(await readFile(join(outside, name), 'utf8'), secret);
-  for (const path of [`/etc/${probeName}`, `/etc/${probeName}-2`, `/${probeName}-3`, '/f'])
+  const both = [...ownNames, onlyOutside];
+  deepEqual((await readdir(outside)).toSorted(), [...both, 'etc', 'f'].toSorted());
+  deepEqual((await readdir(join(outside, 'etc'))).toSorted(), [...both, 'passwd'].toSorted());
+  const names = [systemFile, 'f', ...folders.flatMap((below) => both.map((name) => join(below, name)))];
+  for (const name of names) equal(await readFile(join(outside, name), 'utf8'), secret, name);
+  const probes = ['', '-2'].flatMap((end) =>
+    Array.from({ length: clients }, (_, at) => `/etc/${probeName}-${at}${end}`),
+  );
+  for (const path of [...probes, `/${probeName}-3`, '/f'])
     await access(path).then(
       () => ok(false, `${path} was made`),
       () => undefined,
