@@ -15,6 +15,7 @@ import { createEdgeAgent, type EdgeAgent } from '../edge/edge-agent.ts';
 import { encodeEdgeKey, parseEdgeKey } from '../edge/edge-key.ts';
 import { createKeySpread, type KeyPeer } from '../edge/key-spread.ts';
 import { openKeyStore } from '../edge/key-store.ts';
+import { createRole } from '../edge/role.ts';
 import { createTunnel } from '../edge/tunnel/tunnel.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Startable } from '../lifecycle.ts';
@@ -29,8 +30,6 @@ import type { Ground } from './ground.ts';
 /** How often the role is looked at beside the changes that are told. */
 const roleIntervalMs = 1_000;
 const loopback = '127.0.0.1';
-/** An engine that was silent for this long may have been replaced as leader. */
-const leaderSilenceMs = 15_000;
 
 export interface Edge {
   /** In the order of their start. */
@@ -83,7 +82,7 @@ export function buildEdge(ground: Ground, { cluster, dial, apiAt }: EdgeReach): 
       keys,
       tunnel: edge.tunnel ? buildTunnel(edge, { apiAt, way, log }) : undefined,
       ...buildEdgeJobs(config, edge, docker, log),
-      mayPoll: () => pollsHere(docker, config.agent.podman, Date.now()),
+      mayPoll: createRole({ docker, monotonicMs: systemClock.monotonicMs }, config.agent),
       onRoleChange: (listener) => onRoleChange(docker, listener),
       isPageOpen: page.isOpen,
       clock: systemClock,
@@ -189,15 +188,6 @@ function keyPeers(cluster: Cluster, dial: PeerDialer): readonly KeyPeer[] {
       edgeKeySet: member.record.edgeKeySet,
       exchange: (body, signal) => postToPeer(dial, member, peerPaths.edgeKey, body, signal),
     }));
-}
-
-/** Alone, on Podman, or on the Swarm's leader, as long as its engine says so. */
-function pollsHere(docker: Docker, podman: boolean, nowMs: number): boolean {
-  const { swarm } = docker.facts();
-  if (podman || swarm === undefined) return true;
-  const health = docker.health();
-  const isSilent = health.kind === 'unreachable' && nowMs - health.sinceMs > leaderSilenceMs;
-  return swarm.role === 'manager' && swarm.leader && !isSilent;
 }
 
 function onRoleChange(docker: Docker, listener: () => void): () => void {

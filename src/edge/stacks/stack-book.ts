@@ -3,7 +3,7 @@
 
 import type { Logger } from '../../log.ts';
 import type { Portainer } from '../edge.ts';
-import type { StackRecord } from './stack-plan.ts';
+import type { KeptStack, StackRecord } from './stack-plan.ts';
 import { toReportRequest, verdictOf } from './stack-status.ts';
 import type { StackOwner, StackStore } from './stack-store.ts';
 
@@ -19,10 +19,12 @@ export interface StackBook {
 export async function openStackBook(
   { store, log }: { readonly store: StackStore; readonly log: Logger },
   owner: StackOwner,
-  adapt: (record: StackRecord) => StackRecord,
+  adapt: (kept: KeptStack) => StackRecord,
 ): Promise<StackBook> {
-  const known = new Map((await store.load(owner)).map((record) => [record.id, adapt(record)]));
-  const save = (): Promise<void> => store.save(owner, [...known.values()]);
+  const known = new Map((await store.load(owner)).map((kept) => [kept.id, adapt(kept)]));
+  // A monotonic time means nothing to the next process.
+  const toKept = ({ sinceMs: _, ...kept }: StackRecord): KeptStack => kept;
+  const save = (): Promise<void> => store.save(owner, [...known.values()].map(toKept));
 
   const deliverOf = async (id: number, portainer: Portainer, signal: AbortSignal): Promise<void> => {
     for (let record = known.get(id); record !== undefined; record = known.get(id)) {

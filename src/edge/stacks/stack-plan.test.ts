@@ -78,8 +78,8 @@ describe('plan of stacks', () => {
       'removed',
       'deploying',
     ] as const)
-      assert.equal(afterStart(record(1, phase)).phase, phase);
-    assert.equal(afterStart(record(1, 'failed')).phase, 'deploying');
+      assert.equal(afterStart(record(1, phase), 0).phase, phase);
+    assert.equal(afterStart(record(1, 'failed'), 0).phase, 'deploying');
   });
 
   const failed: Observed = { kind: 'failed', reason: 'service web exited with code 1' };
@@ -104,7 +104,7 @@ describe('plan of stacks', () => {
   ];
   for (const [phase, observed, nowMs, next, status] of looks)
     it(`from ${phase} sees ${observed.kind} after ${nowMs} ms: ${next}${status === undefined ? '' : `, says ${status}`}`, () => {
-      const after = afterLook(record(1, phase), observed, nowMs);
+      const after = afterLook(record(1, phase), observed, { nowMs, wallMs: 0 });
       assert.equal(after.phase, next);
       assert.deepEqual(
         after.reports.map((report) => report.status),
@@ -122,7 +122,7 @@ describe('plan of stacks', () => {
 
   it('keeps the newest reports where nobody takes them', () => {
     let stack = record(1, 'running');
-    for (let at = 0; at < 100; at += 1) stack = withReport(stack, 7, String(at), 0);
+    for (let at = 0; at < 100; at += 1) stack = withReport(stack, 7, String(at), { nowMs: 0, wallMs: 0 });
     assert.equal(stack.reports.length, 32);
     assert.equal(stack.reports.at(-1)?.error, '99');
   });

@@ -1,5 +1,5 @@
 // Decides what a list of wanted stacks means for those that are known, and what is reported of what was seen.
-// Pure: times are values. Nothing is decided from a poll that failed, because such a poll has no list.
+// Pure: times are values. What is waited for is measured on the monotonic clock, which no correction of the time moves. Nothing is decided from a poll that failed, because such a poll has no list.
 
 import type { StackJob } from '../edge.ts';
 import { type Report, statuses } from './stack-status.ts';
@@ -25,17 +25,28 @@ export type StackPhase =
   | 'removed';
 
 /** What is known of one stack, over restarts. */
-export interface StackRecord {
+export interface KeptStack {
   readonly id: number;
   readonly version: number;
   /** Empty when its files could not be read: then nothing of it runs. */
   readonly project: string;
   readonly mode: StackMode;
   readonly phase: StackPhase;
-  /** Wall clock of the phase's begin. */
-  readonly sinceMs: number;
   /** Not delivered yet, oldest first. */
   readonly reports: readonly Report[];
+}
+
+export interface StackRecord extends KeptStack {
+  /** Monotonic, of this process: the phase's begin, or the agent's start where that came later. */
+  readonly sinceMs: number;
+}
+
+/** When something is seen or done. */
+export interface StackMoment {
+  /** Monotonic. */
+  readonly nowMs: number;
+  /** For people only. */
+  readonly wallMs: number;
 }
 
 export type StackStep =
@@ -70,8 +81,8 @@ function isToDeploy(job: StackJob, record: StackRecord | undefined): boolean {
 }
 
 /** At a start of the agent: what failed may have failed for a reason that the restart took away. */
-export function afterStart(record: StackRecord): StackRecord {
-  return record.phase === 'failed' ? { ...record, phase: 'deploying' } : record;
+export function afterStart(kept: KeptStack, nowMs: number): StackRecord {
+  return { ...kept, phase: kept.phase === 'failed' ? 'deploying' : kept.phase, sinceMs: nowMs };
 }
 
 /** Waited for now, rather than looked at now and then. */
@@ -98,12 +109,12 @@ export type Observed =
   | { readonly kind: 'failed'; readonly reason: string };
 
 /** The record after a look at the engine; the same one when nothing is to be kept or reported. */
-export function afterLook(record: StackRecord, observed: Observed, nowMs: number): StackRecord {
+export function afterLook(record: StackRecord, observed: Observed, at: StackMoment): StackRecord {
   const move = (phase: StackPhase, status?: number, error = ''): StackRecord => {
-    const moved = { ...record, phase, sinceMs: nowMs };
-    return status === undefined ? moved : withReport(moved, status, error, nowMs);
+    const moved = { ...record, phase, sinceMs: at.nowMs };
+    return status === undefined ? moved : withReport(moved, status, error, at);
   };
-  const waitedTooLong = nowMs - record.sinceMs >= settleWithinMs;
+  const waitedTooLong = at.nowMs - record.sinceMs >= settleWithinMs;
   switch (record.phase) {
     case 'removing':
       return observed.kind === 'none' ? move('removed', statuses.removed) : record;
@@ -130,7 +141,12 @@ const notInTime = 'failed to wait for status: context deadline exceeded';
 /** A server that is away for weeks makes no list without end; the newest say how it stands. */
 const maxReports = 32;
 
-export function withReport(record: StackRecord, status: number, error: string, nowMs: number): StackRecord {
-  const report = { status, error, timeSeconds: Math.floor(nowMs / 1_000) };
+export function withReport(
+  record: StackRecord,
+  status: number,
+  error: string,
+  { wallMs }: StackMoment,
+): StackRecord {
+  const report = { status, error, timeSeconds: Math.floor(wallMs / 1_000) };
   return { ...record, reports: [...record.reports, report].slice(-maxReports) };
 }

@@ -7,15 +7,15 @@ import { nodeCode, reasonOf, toAgentError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Portainer } from '../edge.ts';
 import type { StackFiles } from './stack-file.ts';
-import type { StackRecord } from './stack-plan.ts';
+import type { KeptStack } from './stack-plan.ts';
 
 /** Whose stacks they are. */
 export type StackOwner = Pick<Portainer, 'url' | 'environmentId'>;
 
 export interface StackStore {
   /** Of this owner; those of another one are forgotten, because their ids mean other stacks. */
-  load(owner: StackOwner): Promise<readonly StackRecord[]>;
-  save(owner: StackOwner, records: readonly StackRecord[]): Promise<void>;
+  load(owner: StackOwner): Promise<readonly KeptStack[]>;
+  save(owner: StackOwner, records: readonly KeptStack[]): Promise<void>;
   /** Replaces the stack's folder. Resolves to where its compose file is. */
   writeFiles(stackId: number, files: StackFiles): Promise<StackPlace>;
   removeFiles(stackId: number): Promise<void>;
@@ -31,7 +31,7 @@ interface Kept {
   /** Not in form 1: then they are of whichever Portainer has this environment. */
   readonly portainerUrl?: string;
   readonly environmentId: number;
-  readonly records: readonly StackRecord[];
+  readonly records: readonly KeptStack[];
 }
 
 const currentForm = 2;

@@ -10,7 +10,7 @@ import { eventually } from '../../../test/support/eventually.ts';
 import { AgentError } from '../../errors.ts';
 import { silentLogger } from '../../log.ts';
 import type { StackKeeper } from '../edge.ts';
-import type { Observed, StackMode } from './stack-plan.ts';
+import { type Observed, type StackMode, settleWithinMs } from './stack-plan.ts';
 import type { StackRunner } from './stack-runner.ts';
 import { createStackKeeper } from './stacks.ts';
 
@@ -28,6 +28,9 @@ describe('stacks', () => {
   let mode: StackMode;
   let fail: (call: string) => void;
   let nowMs: number;
+  let wallMs: number;
+  /** Undefined: both clocks go alike. */
+  let wallPerWait: number | undefined;
 
   const call = (text: string): Promise<void> => {
     calls.push(text);
@@ -51,9 +54,10 @@ describe('stacks', () => {
   /** Waiting takes no time here, and makes it later. */
   const clock = {
     monotonicMs: () => nowMs,
-    wallMs: () => nowMs,
+    wallMs: () => wallMs,
     after(delayMs: number, callback: () => void) {
       nowMs += delayMs;
+      wallMs += wallPerWait ?? delayMs;
       const immediate = setImmediate(callback);
       return () => clearImmediate(immediate);
     },
@@ -76,7 +80,9 @@ describe('stacks', () => {
     seen = { kind: 'running' };
     mode = 'compose';
     fail = () => undefined;
-    nowMs = 1_729_000_000_000;
+    nowMs = 0;
+    wallMs = 1_729_000_000_000;
+    wallPerWait = undefined;
     bench.server.stackFiles.set(1, stackOf('web'));
     bench.server.stackFiles.set(2, stackOf('db'));
     keeper = start();
@@ -177,6 +183,34 @@ describe('stacks', () => {
     nowMs += 60_000;
     await apply([1, 1]);
     assert.deepEqual(statusesOf(1), [3, 8, 1, 2, 7]);
+  });
+
+  for (const [what, step] of [
+    ['forward', 3_600_000],
+    ['back', -3_600_000],
+  ] as const)
+    it(`wait as long when the time of day jumps ${what}`, async () => {
+      seen = { kind: 'starting' };
+      wallPerWait = step;
+      await apply([1, 1]);
+      assert.deepEqual(statusesOf(1), [3, 8, 1, 2]);
+      assert.equal(nowMs, settleWithinMs);
+    });
+
+  it('begin their wait anew after a restart, whatever the clocks said before', async () => {
+    const abort = new AbortController();
+    seen = { kind: 'starting' };
+    fail = (text) => {
+      if (text === 'observe') abort.abort();
+    };
+    nowMs = 10 * settleWithinMs;
+    await assert.rejects(keeper.apply([{ id: 1, version: 1 }], bench.portainer, abort.signal));
+    fail = () => undefined;
+    keeper = start();
+    nowMs = 5;
+    await apply([1, 1]);
+    assert.deepEqual(statusesOf(1), [3, 8, 1, 2]);
+    assert.equal(nowMs, 5 + settleWithinMs);
   });
 
   it('say what failed at once, and what completed after it ran', async () => {

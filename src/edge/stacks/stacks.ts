@@ -17,6 +17,7 @@ import {
   type Observed,
   planStacks,
   type StackMode,
+  type StackMoment,
   type StackRecord,
   type StackStep,
   withReport,
@@ -65,7 +66,9 @@ export function createStackKeeper(
       const { url, environmentId } = portainer;
       const owner = { url, environmentId };
       if (book === undefined || !isSameOwner(book.owner, owner))
-        book = await openStackBook({ store, log: needs.log }, owner, afterStart);
+        book = await openStackBook({ store, log: needs.log }, owner, (kept) =>
+          afterStart(kept, needs.clock.monotonicMs()),
+        );
       const round: Round = { book, portainer, signal, failures: [], portainerAway: false };
       await deliver(round);
       const steps = planStacks(wanted, book.records());
@@ -122,10 +125,10 @@ async function doSteps(parts: Parts, round: Round, steps: readonly StackStep[]):
 }
 
 async function remove({ runner, clock, log }: Parts, round: Round, record: StackRecord): Promise<void> {
-  const nowMs = clock.wallMs();
-  const told = withReport({ ...record, phase: 'removing', sinceMs: nowMs }, statuses.removing, '', nowMs);
+  const at = momentOf(clock);
+  const told = withReport({ ...record, phase: 'removing', sinceMs: at.nowMs }, statuses.removing, '', at);
   if (record.project === '' || isNameTaken(record, round.book.records())) {
-    await note(round, withReport({ ...told, phase: 'removed' }, statuses.removed, '', nowMs));
+    await note(round, withReport({ ...told, phase: 'removed' }, statuses.removed, '', at));
     return;
   }
   await runner.remove(record, round.signal);
@@ -149,7 +152,7 @@ async function deploy(
     version: job.version,
     mode,
     phase: 'deploying',
-    sinceMs: clock.wallMs(),
+    sinceMs: clock.monotonicMs(),
   } as const;
   let files: StackFiles;
   try {
@@ -158,14 +161,14 @@ async function deploy(
     if (!(error instanceof AgentError) || error.code !== 'protocol-violation') throw error;
     log.warn('stack not understood', { stack: job.id, reason: reasonOf(error) });
     const { project = '' } = before ?? {};
-    await note(round, failed({ ...plain, project, reports }, reasonOf(error), clock.wallMs()));
+    await note(round, failed({ ...plain, project, reports }, reasonOf(error), momentOf(clock)));
     return;
   }
   const { project } = files;
   if (before !== undefined && before.project !== '' && before.project !== project)
     await runner.remove(before, round.signal);
   const place = await store.writeFiles(job.id, files);
-  await note(round, withReport({ ...plain, project, reports }, statuses.acknowledged, '', clock.wallMs()));
+  await note(round, withReport({ ...plain, project, reports }, statuses.acknowledged, '', momentOf(clock)));
   await bringUp(parts, round, job.id, { ...place, project, mode, variables: files.variables }, files.pull);
 }
 
@@ -195,7 +198,7 @@ async function bringUp(
   const report = async (status: number, changes: Partial<StackRecord> = {}): Promise<void> => {
     const record = book.get(id);
     if (record !== undefined)
-      await note(round, withReport({ ...record, ...changes }, status, '', clock.wallMs()));
+      await note(round, withReport({ ...record, ...changes }, status, '', momentOf(clock)));
   };
   let attempted = 'failed to validate stack';
   try {
@@ -213,15 +216,19 @@ async function bringUp(
     if (signal.aborted || record === undefined) throw error;
     const reason = `${attempted}: ${reasonOf(error)}`;
     log.warn('stack not deployed', { stack: id, project: deployment.project, reason });
-    await note(round, failed(record, reason, clock.wallMs()));
+    await note(round, failed(record, reason, momentOf(clock)));
     return;
   }
   log.info('stack deployed', { stack: id, project: deployment.project });
-  await report(statuses.deploymentReceived, { phase: 'starting', sinceMs: clock.wallMs() });
+  await report(statuses.deploymentReceived, { phase: 'starting', sinceMs: clock.monotonicMs() });
 }
 
-function failed(record: StackRecord, reason: string, nowMs: number): StackRecord {
-  return withReport({ ...record, phase: 'failed', sinceMs: nowMs }, statuses.error, reason, nowMs);
+function failed(record: StackRecord, reason: string, at: StackMoment): StackRecord {
+  return withReport({ ...record, phase: 'failed', sinceMs: at.nowMs }, statuses.error, reason, at);
+}
+
+function momentOf(clock: EdgeClock): StackMoment {
+  return { nowMs: clock.monotonicMs(), wallMs: clock.wallMs() };
 }
 
 /** Looks each second while something is on its way, and once otherwise. */
@@ -232,7 +239,7 @@ async function watch(parts: Parts, round: Round): Promise<void> {
   for (;;) {
     for (const record of book.records())
       if (isDue(parts, record)) await attempt(round, () => look(parts, round, record));
-    const isDone = !book.records().some((record) => isAwaited(record, clock.wallMs()));
+    const isDone = !book.records().some((record) => isAwaited(record, clock.monotonicMs()));
     // An engine that does not answer is asked again after the next poll.
     if (isDone || failures.length > failuresBefore) return;
     await pause(clock, lookIntervalMs, signal);
@@ -241,7 +248,7 @@ async function watch(parts: Parts, round: Round): Promise<void> {
 
 function isDue({ clock, lastLookMs }: Parts, record: StackRecord): boolean {
   if (isAtRest(record)) return false;
-  if (isAwaited(record, clock.wallMs())) return true;
+  if (isAwaited(record, clock.monotonicMs())) return true;
   return clock.monotonicMs() - (lastLookMs.get(record.id) ?? -restIntervalMs) >= restIntervalMs;
 }
 
@@ -251,7 +258,7 @@ async function look({ runner, clock, lastLookMs }: Parts, round: Round, record: 
   const isGone = record.phase === 'removing' && isNameTaken(record, round.book.records());
   const observed: Observed = isGone ? { kind: 'none' } : await runner.observe(record, round.signal);
   const current = round.book.get(record.id) ?? record;
-  const next = afterLook(current, observed, clock.wallMs());
+  const next = afterLook(current, observed, momentOf(clock));
   if (next !== current) await note(round, next);
 }
 
