@@ -37,10 +37,7 @@ export async function readForm(req: IncomingMessage): Promise<URLSearchParams | 
   return new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
 }
 
-/**
- * Browsers say where a request comes from; scripts do not, and are no danger here. The page's own name is not known, so
- * that a name that its owner points elsewhere (DNS rebinding) passes; the quarter of an hour bounds that.
- */
+/** Browsers say where a request comes from; scripts do not, and are no danger here. The host itself is checked before. */
 export function isForeign(headers: IncomingHttpHeaders): boolean {
   const site = headers['sec-fetch-site'];
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return true;

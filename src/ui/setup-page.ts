@@ -102,6 +102,16 @@ export function stoppedPage({ nodeName }: Pick<Page, 'nodeName'>): string {
   );
 }
 
+export function misdirectedPage(): string {
+  return layout(
+    'Open this page by IP address',
+    `<h1>Open this page by IP address</h1>
+<p role="alert">This agent does not answer to the name in your address bar: a page of another site could have made it lead here.</p>
+<p>Take an IP address of the host in place of the name, as in <code>http://192.0.2.10:8080</code>; on the host itself,
+<code>localhost</code> will do. To use a name, start the agent with <code>EDGE_SERVER_HOST</code> set to it.</p>`,
+  );
+}
+
 function closing(closesAtMs: number): string {
   const time = new Date(closesAtMs);
   return `<p class="hint">This page closes once a key is saved, and at <time datetime="${time.toISOString()}">${time.toISOString().slice(11, 16)} UTC</time> in any case. Restart the agent to open it again.</p>`;

@@ -7,7 +7,15 @@ import { AgentError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Attempts } from './attempts.ts';
 import { type FormFault, isForeign, readForm } from './setup-form.ts';
-import { contentSecurityPolicy, donePage, formPage, reviewPage, stoppedPage } from './setup-page.ts';
+import { isOwnHost } from './setup-host.ts';
+import {
+  contentSecurityPolicy,
+  donePage,
+  formPage,
+  misdirectedPage,
+  reviewPage,
+  stoppedPage,
+} from './setup-page.ts';
 
 export interface SetupRoutesNeeds {
   readonly keys: EdgeKeys;
@@ -19,15 +27,24 @@ export interface SetupRoutesNeeds {
 
 export interface SetupRoutesOptions {
   readonly closesAtMs: number;
+  /** What the page listens on, as configured. */
+  readonly listenHost: string;
 }
 
 /** What the original says, word for word. */
 const plainDone = 'Agent setup OK. You can close this page.';
 const plainMissing = 'Missing key parameter';
+const plainMisdirected = 'Open this page by IP address, or set EDGE_SERVER_HOST to its name.';
 
 export function createSetupRoutes(needs: SetupRoutesNeeds, options: SetupRoutesOptions): Koa.Middleware {
   return async (context) => {
     setHeaders(context);
+    if (!isOwnHost(context.headers.host, { nodeName: needs.nodeName(), listenHost: options.listenHost })) {
+      // Says nothing of this node: the page of another site may be reading it.
+      if (wantsHtml(context)) html(context, 421, misdirectedPage());
+      else text(context, 421, plainMisdirected);
+      return;
+    }
     if (context.method !== 'POST') {
       showForm(context, needs, options);
       return;

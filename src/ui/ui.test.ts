@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createTestClock, type TestClock } from '../../test/support/edge-clock.ts';
 import { eventually } from '../../test/support/eventually.ts';
+import { type RawAnswer, type RawRequest, requestRaw } from '../../test/support/raw-http.ts';
 import type { EdgeKey, EdgeKeys, KeySource } from '../edge/edge.ts';
 import { AgentError } from '../errors.ts';
 import { silentLogger } from '../log.ts';
@@ -163,6 +164,35 @@ describe('edge page', () => {
     ])
       assert.equal((await page.post('/init', 'key=good', headers)).status, 403, JSON.stringify(headers));
     assert.equal(page.keys.current(), undefined);
+  });
+
+  it('answers to no name that somebody else may point at it, and says what to do', async () => {
+    await using page = await open();
+    const { port = 0 } = page.setup.address() ?? {};
+    const address = { kind: 'tcp', host: '127.0.0.1', port } as const;
+    const ask = (host: string, more: Partial<RawRequest> = {}): Promise<RawAnswer> =>
+      requestRaw(address, {
+        path: '/',
+        ...more,
+        headers: { Host: host, Origin: `http://${host}`, ...more.headers },
+      });
+    const init = {
+      method: 'POST',
+      path: '/init',
+      body: 'key=good',
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+    };
+    const refused = await ask('rebind.evil.example', init);
+    assert.equal(refused.status, 421);
+    assert.match(refused.body.toString(), /Open this page by IP address/);
+    assert.equal(page.keys.current(), undefined);
+    const shown = await ask('rebind.evil.example', { headers: { Accept: 'text/html' } });
+    assert.equal(shown.status, 421);
+    assert.match(shown.body.toString(), /EDGE_SERVER_HOST/);
+    assert.doesNotMatch(shown.body.toString(), /node-1/, 'a foreign page learns nothing');
+    for (const host of ['node-1', 'localhost:8080', '192.0.2.10:8080'])
+      assert.equal((await ask(host)).status, 200, host);
+    assert.equal((await ask('node-1:8080', init)).status, 200);
   });
 
   it('refuses the eleventh attempt in a minute, and says when to come again', async () => {

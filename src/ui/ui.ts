@@ -9,7 +9,7 @@ import { AgentError } from '../errors.ts';
 import type { Startable } from '../lifecycle.ts';
 import type { Logger } from '../log.ts';
 import { createAttempts } from './attempts.ts';
-import { createSetupRoutes } from './setup-routes.ts';
+import { createSetupRoutes, type SetupRoutesOptions } from './setup-routes.ts';
 
 export interface SetupPageNeeds {
   readonly keys: EdgeKeys;
@@ -63,7 +63,7 @@ export function createSetupPage(needs: SetupPageNeeds, options: SetupPageOptions
   };
   const open = async (): Promise<void> => {
     const closesAtMs = clock.wallMs() + openForMs;
-    const handle = createApp(needs, closesAtMs);
+    const handle = createApp(needs, { closesAtMs, listenHost: options.host });
     const opened = createServer(
       { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs },
       (req, res) => void handle(req, res),
@@ -102,10 +102,10 @@ export function createSetupPage(needs: SetupPageNeeds, options: SetupPageOptions
   };
 }
 
-function createApp(needs: SetupPageNeeds, closesAtMs: number): ReturnType<Koa['callback']> {
+function createApp(needs: SetupPageNeeds, options: SetupRoutesOptions): ReturnType<Koa['callback']> {
   const app = new Koa();
   const attempts = createAttempts({ monotonicMs: needs.clock.monotonicMs });
-  app.use(createSetupRoutes({ ...needs, attempts }, { closesAtMs }));
+  app.use(createSetupRoutes({ ...needs, attempts }, options));
   // Koa's own would write the stack to stderr.
   app.on('error', (error: unknown) => needs.log.debug('edge page request failed', { error: String(error) }));
   return app.callback();

@@ -229,6 +229,18 @@ describe('Edge page in a browser', function () {
     equal(opened.keys.current(), undefined);
   });
 
+  it('tells who came by a name that is not its own what to open, and shows no form there', async () => {
+    await using opened = await openPage();
+    // The browser takes every name below localhost to loopback, as a name that somebody else owns could lead there.
+    const url = opened.url.replace('127.0.0.1', 'rebind.localhost');
+    await using tour = await visit(browser, url, 'light');
+    await tour.page.getByRole('heading', { name: 'Open this page by IP address' }).waitFor();
+    equal(await tour.page.getByRole('textbox').count(), 0);
+    ok((await smallestContrast(tour.page)) >= 4.5, 'contrast of the advice');
+    await keep(tour.page, 'misdirected-light');
+    deepEqual(tour.complaints, []);
+  });
+
   it('cannot be framed, and runs no script', async () => {
     await using opened = await openPage();
     const { headers } = await fetch(opened.url);
