@@ -8,7 +8,7 @@ import { createVolume, uploadForm, uploadHead, uploadTail } from '../support/bro
 import { type AgentUnderTest, startAgentUnderTest, useAgent } from '../support/checks.ts';
 import { eventually } from '../support/eventually.ts';
 import { pick, type Random, seeded } from '../support/random-json.ts';
-import { encodeRequest } from '../support/raw-http.ts';
+import { encodeRequest, type RawConnection } from '../support/raw-http.ts';
 import { isLong, scaled } from '../support/scale.ts';
 
 const mebibyte = 1024 * 1024;
@@ -68,6 +68,22 @@ describe('uploads that break', () => {
     }
   });
 
+  it('leave nothing as soon as they have failed, though the client still sends what is then dropped', async () => {
+    await using volume = await createVolume(under());
+    const headers = { Connection: 'close' };
+    const tail = uploadTail('x'.repeat(100_000));
+    await using upload = await beginUpload(under(), 'volumeID=vol', {
+      headers,
+      more: tail.length + mebibyte,
+    });
+    await eventually(async () => equal((await readdir(volume.data)).length, 1, 'it has begun'));
+    // Longer than a path may be.
+    await upload.send(tail);
+    await eventually(async () => deepEqual(await readdir(volume.data), []));
+    await upload.send(Buffer.alloc(mebibyte));
+    equal((await upload.answer()).status, 400);
+  });
+
   it('is stored while the form still comes, in flat memory', async function () {
     this.timeout(scaled(60_000, 900_000));
     await using volume = await createVolume(under());
@@ -98,16 +114,25 @@ describe('uploads that break', () => {
   });
 });
 
-/** Sends the beginning of an upload, some of its content included; ends with the connection. */
-async function beginUpload(under: AgentUnderTest, query: string): Promise<AsyncDisposable> {
+/** Sends the beginning of an upload, some of its content included; `more` bytes are announced behind it. */
+async function beginUpload(
+  under: AgentUnderTest,
+  query: string,
+  { headers = {}, more = mebibyte }: { headers?: Readonly<Record<string, string>>; more?: number } = {},
+): Promise<RawConnection> {
   const connection = await under.connect();
-  const headers = {
-    ...under.signer.headers(),
-    'Content-Type': uploadForm('/', 'x', '').type,
-    'Content-Length': String(mebibyte),
-  };
-  await connection.request({ method: 'POST', path: `/v2/browse/put?${query}`, headers });
-  await connection.send(Buffer.concat([uploadHead('x'), Buffer.alloc(200_000, 'private')]));
+  const begun = Buffer.concat([uploadHead('x'), Buffer.alloc(200_000, 'private')]);
+  await connection.request({
+    method: 'POST',
+    path: `/v2/browse/put?${query}`,
+    headers: {
+      ...under.signer.headers(),
+      'Content-Type': uploadForm('/', 'x', '').type,
+      'Content-Length': String(begun.length + more),
+      ...headers,
+    },
+  });
+  await connection.send(begun);
   return connection;
 }
 

@@ -4,8 +4,9 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { eventually } from '../../../test/support/eventually.ts';
 import { AgentError } from '../../errors.ts';
-import { type ReceivedForm, receiveForm } from './browse-form.ts';
+import { type ReceivedForm, receiveForm, restDropped } from './browse-form.ts';
 
 const crlf = '\r\n';
 
@@ -36,7 +37,8 @@ describe('uploaded forms', () => {
     silenceMs = undefined;
     failAfter = Number.POSITIVE_INFINITY;
     server = createServer((req, res) => {
-      void receive(req).then((what) => {
+      void receive(req).then(async (what) => {
+        await restDropped(req, silenceMs);
         res.end('done');
         resolve(what);
       });
@@ -70,16 +72,18 @@ describe('uploaded forms', () => {
   }
 
   /** `length` is what is announced, where it is not what is sent. */
-  function send(
-    body: string,
-    length: number = body.length,
-    type = 'multipart/form-data; boundary=b',
-  ): Socket {
+  function send(body: string, length: number = body.length, connection = 'keep-alive'): Socket {
     const { port } = server.address() as AddressInfo;
     socket = connect({ port, host: '127.0.0.1' });
     socket.on('error', () => undefined);
-    const head = `POST / HTTP/1.1${crlf}Host: a${crlf}Content-Type: ${type}${crlf}Content-Length: ${length}`;
-    socket.write(`${head}${crlf}${crlf}${body}`, 'latin1');
+    const head = [
+      'POST / HTTP/1.1',
+      'Host: a',
+      'Content-Type: multipart/form-data; boundary=b',
+      `Content-Length: ${length}`,
+      `Connection: ${connection}`,
+    ];
+    socket.write([...head, '', body].join(crlf), 'latin1');
     return socket;
   }
 
@@ -132,6 +136,33 @@ describe('uploaded forms', () => {
     ok(form instanceof AgentError && form.message === 'disk full');
     const [answer] = (await once(client, 'data')) as [Buffer];
     ok(answer.toString().startsWith('HTTP/1.1 200'));
+  });
+
+  it('answers a client that asked to be closed behind it when that has sent all, so that it reads no reset', async () => {
+    failAfter = 100_000;
+    const rest = 10_000_000;
+    const begun = file('x', 'x'.repeat(300_000));
+    const client = send(begun, begun.length + rest, 'close');
+    let answer = '';
+    client.setEncoding('latin1').on('data', (text: string) => {
+      answer += text;
+    });
+    const failed = once(client, 'error');
+    await eventually(() => ok(client.bytesWritten >= begun.length));
+    for (let sent = 0; sent < rest; sent += 100_000) {
+      equal(answer, '', 'the answer ends the connection');
+      if (!client.write(Buffer.alloc(100_000))) await Promise.race([once(client, 'drain'), failed]);
+    }
+    await once(client, 'close');
+    ok(answer.startsWith('HTTP/1.1 200') && answer.endsWith('done'), answer);
+  });
+
+  it('ends a client that falls silent, also one whose rest is dropped', async () => {
+    silenceMs = 50;
+    failAfter = 10;
+    const client = send(file('x', 'x'.repeat(30_000)), 1_000_000, 'close');
+    await once(client, 'close');
+    ok((await arrived).form instanceof AgentError);
   });
 
   it('ends a client that falls silent', async () => {

@@ -63,6 +63,21 @@ export async function receiveForm(
   }
 }
 
+/**
+ * Resolves when the answer may leave: a connection that is closed behind it must have taken the rest of the body first, or a
+ * client that is still sending reads a reset instead. By then nothing of what was received may be left.
+ */
+export async function restDropped(req: IncomingMessage, silenceMs: number = uploadSilenceMs): Promise<void> {
+  if (req.complete || req.destroyed || !closesBehind(req)) return;
+  req.setTimeout(silenceMs, () => req.destroy());
+  await new Promise<void>((resolve) => req.once('end', resolve).once('close', resolve));
+  req.setTimeout(0);
+}
+
+function closesBehind({ headers: { connection = '' }, httpVersion }: IncomingMessage): boolean {
+  return httpVersion === '1.0' ? !/\bkeep-alive\b/i.test(connection) : /\bclose\b/i.test(connection);
+}
+
 /** Resolves behind the form's last byte, when the file is saved to its last byte. */
 function collect(
   form: busboy.Busboy,

@@ -6,7 +6,7 @@ import type { Browse, BrowsePath, BrowseUpload } from '../../browse/browse.ts';
 import { AgentError } from '../../errors.ts';
 import { type Answer, leaveSignal, readBody } from '../../exchange.ts';
 import type { Logger } from '../../log.ts';
-import { receiveForm } from './browse-form.ts';
+import { receiveForm, restDropped } from './browse-form.ts';
 import {
   type BrowseRequest,
   badPayload,
@@ -122,6 +122,20 @@ async function rename(
 }
 
 async function put(
+  browse: Browse,
+  context: Koa.Context,
+  request: NamedRequest,
+  signal: AbortSignal,
+): Promise<Answer> {
+  try {
+    return await save(browse, context, request, signal);
+  } finally {
+    await restDropped(context.req);
+  }
+}
+
+/** When it is done, no temporary file is left, whatever the client still sends. */
+async function save(
   browse: Browse,
   context: Koa.Context,
   { version, volumeId }: NamedRequest,
