@@ -28,19 +28,19 @@ describe('uploaded forms', () => {
   let server: Server;
   let socket: Socket | undefined;
   let arrived: Promise<Arrived>;
+  let settle: (what: Arrived) => void;
   let silenceMs: number | undefined;
   let failAfter: number;
 
   beforeEach(async () => {
-    const { promise, resolve } = Promise.withResolvers<Arrived>();
-    arrived = promise;
+    expectNext();
     silenceMs = undefined;
     failAfter = Number.POSITIVE_INFINITY;
     server = createServer((req, res) => {
       void receive(req).then(async (what) => {
         await restDropped(req, silenceMs);
         res.end('done');
-        resolve(what);
+        settle(what);
       });
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -52,6 +52,10 @@ describe('uploaded forms', () => {
     server.close();
     await once(server, 'close');
   });
+
+  function expectNext(): void {
+    ({ promise: arrived, resolve: settle } = Promise.withResolvers<Arrived>());
+  }
 
   async function receive(req: IncomingMessage): Promise<Arrived> {
     let saved = '';
@@ -98,6 +102,38 @@ describe('uploaded forms', () => {
     send(`${path('/gr\xfcn')}${file('\xff../x')}${end}`);
     const { form, saved } = await arrived;
     deepEqual([whole(form), saved], [{ path: '/gr\xfcn', file: '\xff../x' }, 'content']);
+  });
+
+  it('decodes a name whose charset is given, and takes every other one as the bytes that came', async () => {
+    const utf8 = Buffer.from('grün').toString('latin1');
+    const euro = Buffer.from('€').toString('latin1');
+    const named = (names: string): string =>
+      part(`Content-Disposition: form-data; name="file"; ${names}`, 'content');
+    for (const [names, name] of [
+      ["filename*=utf-8''gr%C3%BCn", utf8],
+      ["filename*=UTF-8'de'%E2%82%AC", euro],
+      ["filename*=iso-8859-1''gr%FCn", utf8],
+      ["filename*=utf-8''plain", 'plain'],
+      [`filename="=?utf-8?B?Z3LDvG4=?="; filename*=utf-8''gr%C3%BCn`, utf8],
+      [`filename="${utf8}"`, utf8],
+      ['filename="gr\xfcn"', 'gr\xfcn'],
+      [`filename="; filename*=utf-8''gr\xfcn"`, "; filename*=utf-8''gr\xfcn"],
+    ] as const) {
+      expectNext();
+      send(`${named(names)}${path('/a')}${end}`);
+      equal(whole((await arrived).form).file, name, names);
+    }
+  });
+
+  it('takes a folder as the bytes that came, whatever charset it is said to have', async () => {
+    const folder = Buffer.from('/grün€').toString('latin1');
+    for (const charset of ['utf-8', 'UTF-8', 'iso-8859-15', 'utf-16le', 'none']) {
+      expectNext();
+      const type = `Content-Type: text/plain; charset=${charset}`;
+      const field = part(`Content-Disposition: form-data; name="Path"${crlf}${type}`, folder);
+      send(`${file('x')}${field}${end}`);
+      equal(whole((await arrived).form).path, folder, charset);
+    }
   });
 
   it('takes the first file and the first folder, and drops the rest', async () => {

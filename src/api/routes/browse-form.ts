@@ -83,6 +83,7 @@ function collect(
   form: busboy.Busboy,
   save: (file: AsyncIterable<Buffer>) => Promise<void>,
 ): Promise<ReceivedForm> {
+  const headers = headersOf(form);
   return new Promise((resolve, reject) => {
     let path: Buffer | undefined;
     let fileName: Buffer | undefined;
@@ -90,7 +91,7 @@ function collect(
     const bad = (details: string): void => resolve({ kind: 'bad', details });
     form.on('field', (name, value, { valueTruncated }) => {
       if (valueTruncated) bad(`form field over ${maxFieldBytes} bytes`);
-      if (name === 'Path') path ??= toBytes(value);
+      if (name === 'Path') path ??= Buffer.from(value, 'latin1');
     });
     form.on('file', (name, stream: Readable, { filename }) => {
       // What breaks within the file is told by the form itself, first.
@@ -100,7 +101,7 @@ function collect(
         stream.resume();
         return;
       }
-      fileName = toBytes(filename);
+      fileName = Buffer.from(filename, headers.hasDecodedName() ? 'utf8' : 'latin1');
       saved = save(stream);
       // The saver's own failures are ours; that its stream broke means the form did.
       saved.catch((error: unknown) => (error instanceof AgentError ? reject(error) : bad('unexpected EOF')));
@@ -131,7 +132,36 @@ function createForm({ headers }: IncomingMessage): busboy.Busboy | string {
   }
 }
 
-/** A text with larger characters was decoded by the charset that its part named. */
-function toBytes(text: string): Buffer {
-  return Buffer.from(text, /^[\0-\xff]*$/.test(text) ? 'latin1' : 'utf8');
+/** The part of busboy's reader of headers that this file leans on; its own tests hold it in place. */
+interface HeaderReader {
+  cb: (headers: Record<string, string[] | undefined>) => void;
+}
+
+/**
+ * What busboy does not tell of the part whose event it emits: whether `filename*` named a charset, by which the file's name
+ * was decoded; else it is Latin-1, for bytes. The charset of a text is taken from it: also Go reads its bytes as they are.
+ */
+function headersOf(form: busboy.Busboy): { readonly hasDecodedName: () => boolean } {
+  let reader: HeaderReader | null = null;
+  let isWatched = false;
+  let decoded = false;
+  Object.defineProperty(form, '_hparser', {
+    get: () => reader,
+    set(next: HeaderReader | null) {
+      if (next !== null && !isWatched) {
+        // One reader for all parts.
+        isWatched = true;
+        const { cb } = next;
+        next.cb = (headers) => {
+          const [disposition = ''] = headers['content-disposition'] ?? [];
+          const unquoted = disposition.replace(/"(?:\\.|[^"\\])*"/g, '""');
+          decoded = /;\s*filename\*=[^';]*'[^';]*'[^;]/i.test(unquoted);
+          headers['content-type'] = headers['content-type']?.map((type) => type.replace(/;.*/s, ''));
+          cb(headers);
+        };
+      }
+      reader = next;
+    },
+  });
+  return { hasDecodedName: () => decoded };
 }
