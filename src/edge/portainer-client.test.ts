@@ -75,6 +75,32 @@ async function startProxy(): Promise<TestProxy> {
   };
 }
 
+interface Keeping extends AsyncDisposable {
+  readonly url: string;
+  /** So far. */
+  connections(): number;
+}
+
+/** Keeps connections open as Go's servers do: for ever, and without a word of it to the client. */
+async function startKeeping(): Promise<Keeping> {
+  let connections = 0;
+  const server = http.createServer({ keepAliveTimeout: 0 }, (_req, res) => void res.end('{}'));
+  server.on('connection', () => {
+    connections += 1;
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: () => connections,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
 describe('portainer client', () => {
   let folder: string;
   let server: EdgeServer;
@@ -187,6 +213,19 @@ describe('portainer client', () => {
     assert.equal((await client.send(get, never)).status, 200);
     await client.close();
     await eventually(() => plain.openConnections() === 0);
+  });
+
+  it('keeps one connection over the usual interval, past a proxy too', async () => {
+    await using plain = await startKeeping();
+    await using proxied = await startKeeping();
+    const proxies = { http: proxied.url, https: undefined, except: undefined };
+    await using direct = clientOf(plain.url);
+    await using around = clientOf('http://portainer.test', { proxies });
+    for (let i = 0; i < 2; i += 1) {
+      if (i > 0) await new Promise((resolve) => setTimeout(resolve, 5_500));
+      for (const client of [direct, around]) assert.equal((await client.send(get, never)).status, 200);
+    }
+    assert.deepEqual([plain.connections(), proxied.connections()], [1, 1]);
   });
 
   it('posts JSON, and follows a redirect on its host with method and body', async () => {

@@ -2,9 +2,10 @@
 // The Edge ID goes with each of them, so that none leaves the host of the Edge key.
 
 import { readFile, stat } from 'node:fs/promises';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
 import { AgentError, toAgentError } from '../errors.ts';
 import type { PortainerAnswer, PortainerRequest } from './edge.ts';
+import { createProxyDispatcher, type Proxies } from './proxy-dispatcher.ts';
 import { nextUrl } from './redirect.ts';
 
 export interface PortainerClientOptions {
@@ -24,13 +25,6 @@ export interface MtlsFiles {
   readonly ca: string | undefined;
 }
 
-export interface Proxies {
-  readonly http: string | undefined;
-  readonly https: string | undefined;
-  /** Hosts that are reached directly, separated by commas. */
-  readonly except: string | undefined;
-}
-
 export interface PortainerClient {
   /** Rejects with `unavailable`, `timeout`, `limit-exceeded`, or the signal's reason as `cancelled`. */
   send(request: PortainerRequest, signal: AbortSignal): Promise<PortainerAnswer>;
@@ -43,6 +37,8 @@ const defaultTimeoutMs = 30_000;
 const maxAnswerBytes = 4 * 1024 * 1024;
 /** As the original; a chain this long is a loop. */
 const maxRedirects = 5;
+/** A connection serves the next poll too: longer than its usual intervals. */
+const idleMs = 90_000;
 const edgeIdHeader = 'X-PortainerAgent-EdgeID';
 
 export function createPortainerClient(options: PortainerClientOptions): PortainerClient {
@@ -165,15 +161,7 @@ async function createDispatcher(options: PortainerClientOptions): Promise<Dispat
     ...(key === undefined ? {} : { key }),
     ...(ca === undefined ? {} : { ca }),
   };
-  const isSecure = baseUrl.startsWith('https:');
-  const proxy = isSecure ? proxies.https : proxies.http;
-  if (proxy === undefined) return new Agent({ connect: tls });
-  return new EnvHttpProxyAgent({
-    // Empty texts, because undefined would mean this process's environment.
-    httpProxy: proxies.http ?? '',
-    httpsProxy: proxies.https ?? '',
-    noProxy: proxies.except ?? '',
-    connect: tls,
-    requestTls: tls,
-  });
+  const proxy = baseUrl.startsWith('https:') ? proxies.https : proxies.http;
+  if (proxy !== undefined) return createProxyDispatcher(proxies, tls, idleMs);
+  return new Agent({ connect: tls, keepAliveTimeout: idleMs });
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { createServerTestCertificate } from '../../../test/support/identity.ts';
 import { createTestCertificate } from '../../../test/support/test-certificate.ts';
 import type { TunnelAddress } from './address.ts';
 import { dialServer } from './dial.ts';
@@ -106,6 +107,36 @@ describe('dialling a tunnel server', () => {
       `0501000306${Buffer.from('inside').toString('hex')}1f40`,
     ]);
   });
+
+  it('passes a proxy in TLS, known by its IP address', async () => {
+    const certificate = await createServerTestCertificate('127.0.0.1');
+    await using server = await greet();
+    const plain = createProxy([() => Buffer.from('HTTP/1.1 200 OK\r\n\r\n')], () => server.port);
+    const proxy = createTlsServer(certificate, (socket) => void plain.emit('connection', socket));
+    await using listening = await listen(proxy);
+    const usual = getCACertificates('default');
+    const address = { host: 'inside', port: 8_000 };
+    const url = `https://127.0.0.1:${listening.port}`;
+    await assert.rejects(greeting(address, url), { message: /self-signed certificate/ });
+    setDefaultCACertificates([certificate.cert]);
+    try {
+      assert.equal(await greeting(address, url), 'hello');
+    } finally {
+      setDefaultCACertificates(usual);
+    }
+  });
+
+  for (const [scheme, port] of [
+    ['http', 80],
+    ['https', 443],
+    ['socks5', 1080],
+  ] as const) {
+    it(`looks for a proxy of ${scheme}:// at port ${port}`, async () => {
+      await assert.rejects(greeting({}, `${scheme}://127.9.9.9`), {
+        message: `dial tunnel server localhost:1 by proxy 127.9.9.9: connect ECONNREFUSED 127.9.9.9:${port}`,
+      });
+    });
+  }
 
   const refusals: readonly (readonly [string, string, string | undefined, RegExp])[] = [
     [

@@ -29,7 +29,7 @@ export interface TunnelOptions {
   readonly target: { readonly host: string; readonly port: number };
   /** Closed when unused for so long. */
   readonly inactivityMs: number;
-  /** `http://`, `socks://`, `socks5://` or `socks5h://`; undefined: none. */
+  /** `http://`, `https://`, `socks://`, `socks5://` or `socks5h://`; undefined: none. */
   readonly proxy: string | undefined;
 }
 
