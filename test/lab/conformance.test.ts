@@ -208,7 +208,7 @@ function swarmAbilities(swarm: AgentLab): Abilities {
     return node;
   };
   return {
-    residentBytes: () => residentBytesOf(swarm.agent(swarm.node(2)).pid),
+    residentBytes: (name) => residentBytesOf(swarm.agent(nodeOf(name)).pid),
     docker: async (args) => (await runCommand(['docker', ...args])).stdout,
     kill: (name) => swarm.agent(nodeOf(name)).kill(),
     restart: async (name) => {

@@ -38,8 +38,8 @@ export interface Abilities {
   readonly restart?: (node: string) => Promise<void>;
   readonly promote?: (node: string) => Promise<void>;
   readonly demote?: (node: string) => Promise<void>;
-  /** Resident memory of the agent under test. */
-  readonly residentBytes?: () => Promise<number>;
+  /** Resident memory of the agent on that node; of the one under test where the name is empty. */
+  readonly residentBytes?: (node: string) => Promise<number>;
   /** A docker CLI that can reach the agent. */
   readonly docker?: (args: readonly string[]) => Promise<string>;
   /** Starts a server that plays Docker Hub, where fresh agents can reach it. */
