@@ -31,6 +31,7 @@ const unusedParts: readonly { readonly importer: RegExp; readonly module: RegExp
 const undiciParts = `import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
 import request from 'undici/lib/api/api-request.js';
 Dispatcher.prototype.request = request;
+export { Dispatcher };
 export { default as Pool } from 'undici/lib/dispatcher/pool.js';
 export { default as Agent } from 'undici/lib/dispatcher/agent.js';
 export { default as EnvHttpProxyAgent } from 'undici/lib/dispatcher/env-http-proxy-agent.js';`;
