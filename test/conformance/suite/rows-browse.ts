@@ -2,6 +2,9 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import type { RawAnswer } from '../../support/raw-http.ts';
 import { requestRaw } from '../../support/raw-http.ts';
 import { createSigner } from '../../support/signer.ts';
@@ -47,7 +50,7 @@ export const browseRows: readonly Row[] = [
   },
   {
     id: 'B2',
-    what: 'get: byte for byte, with ranges',
+    what: 'get: byte for byte, with ranges and conditional requests',
     async run(bench) {
       await inEachVolume(bench, async (box) => {
         const content = randomBytes(300_000);
@@ -57,19 +60,28 @@ export const browseRows: readonly Row[] = [
         ok(whole.body.equals(content));
         equal(whole.headers.get('accept-ranges'), 'bytes');
         ok(whole.headers.has('last-modified'));
-        const part = await browse(
-          bench,
-          box,
-          'GET',
-          'get',
-          { path: '/get/file.bin' },
-          { Range: 'bytes=100-199' },
-        );
+        const get = (headers: Readonly<Record<string, string>>): Promise<RawAnswer> =>
+          browse(bench, box, 'GET', 'get', { path: '/get/file.bin' }, headers);
+        const range = { Range: 'bytes=100-199' };
+        const part = await get(range);
         equal(part.status, 206);
         ok(part.body.equals(content.subarray(100, 200)));
         equal(part.headers.get('content-range'), 'bytes 100-199/300000');
-        const beyond = { Range: 'bytes=300000-' };
-        equal((await browse(bench, box, 'GET', 'get', { path: '/get/file.bin' }, beyond)).status, 416);
+        equal((await get({ Range: 'bytes=300000-' })).status, 416);
+        const changed = whole.headers.get('last-modified') ?? '';
+        const before = new Date(Date.parse(changed) - 60_000).toUTCString();
+        for (const [headers, status, bytes] of [
+          [{ 'If-Modified-Since': changed }, 304, 0],
+          [{ 'If-Modified-Since': before }, 200, content.length],
+          [{ 'If-Unmodified-Since': changed }, 200, content.length],
+          [{ 'If-Unmodified-Since': before }, 412, undefined],
+          [{ ...range, 'If-Range': changed }, 206, 100],
+          [{ ...range, 'If-Range': before }, 200, content.length],
+        ] as const) {
+          const answer = await get(headers);
+          equal(answer.status, status, JSON.stringify(headers));
+          if (bytes !== undefined) equal(answer.body.length, bytes, JSON.stringify(headers));
+        }
         const gone = await browse(bench, box, 'GET', 'get', { path: '/get/nothing' });
         deepEqual([gone.status, messageOf(gone)], [500, 'Unable to open file']);
       });
@@ -164,19 +176,24 @@ export const browseRows: readonly Row[] = [
   },
   {
     id: 'B7',
-    what: '/host/info: PCI devices and disks, or null',
+    what: '/host/info: disks, and PCI devices or null, by their names',
     async run(bench) {
       for (const { node } of bench.boxes) {
-        const found = (await bench.json('/v2/host/info', steer(node))) as Readonly<
-          Record<string, readonly Item[] | null>
-        >;
-        deepEqual(Object.keys(found).toSorted(), ['PCIDevices', 'PhysicalDisks']);
+        const found = hostInfo(await bench.ask({ path: '/v2/host/info', headers: steer(node) }));
         for (const { Vendor, Name } of found.PCIDevices ?? [])
           deepEqual([typeof Vendor, typeof Name], ['string', 'string']);
-        for (const { Vendor, Size } of found.PhysicalDisks ?? [])
+        // Every Linux has the list of its disks, as it has the `etc` of row B6; not every one has a PCI bus.
+        ok(found.PhysicalDisks);
+        for (const { Vendor, Size } of found.PhysicalDisks)
           deepEqual([typeof Vendor, typeof Size], ['string', 'number']);
       }
     },
+  },
+  {
+    id: 'B7 names',
+    what: '/host/info: with pci.ids the names of the devices, without it `unknown`, without a host null',
+    needs: ['fresh'],
+    run: checkHostInfo,
   },
   {
     id: 'B8',
@@ -195,6 +212,43 @@ export const browseRows: readonly Row[] = [
     run: checkHub,
   },
 ];
+
+async function checkHostInfo({ abilities: { fresh } }: Bench): Promise<void> {
+  if (fresh === undefined) throw new Error('a row was run without what it needs');
+  const root = await mkdtemp(join(tmpdir(), 'host-'));
+  try {
+    await using agent = await fresh({ FLOTILLA_HOST_ROOT: root });
+    const signer = createSigner();
+    const ask = async (): Promise<HostInfo> =>
+      hostInfo(await requestRaw(agent.compat, { path: '/v2/host/info', headers: signer.headers() }));
+    const make = async (path: string, text: string): Promise<void> => {
+      await mkdir(dirname(join(root, path)), { recursive: true });
+      await writeFile(join(root, path), text);
+    };
+    deepEqual(await ask(), { PCIDevices: null, PhysicalDisks: null });
+    const modalias = 'pci:v00008086d0000100Esv00008086sd0000001Ebc02sc00i00\n';
+    await make('sys/bus/pci/devices/0000:00:03.0/modalias', modalias);
+    await make('sys/block/sda/device/vendor', 'ATA     \n');
+    await make('sys/block/sda/size', '2048\n');
+    const PhysicalDisks = [{ Vendor: 'ATA', Size: 1_048_576 }];
+    deepEqual(await ask(), { PCIDevices: [{ Vendor: 'unknown', Name: 'unknown' }], PhysicalDisks });
+    await make('usr/share/misc/pci.ids', '8086  Intel Corporation\n\t100e  82540EM Gigabit\n');
+    const PCIDevices = [{ Vendor: 'Intel Corporation', Name: '82540EM Gigabit' }];
+    deepEqual(await ask(), { PCIDevices, PhysicalDisks });
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+}
+
+type HostInfo = Readonly<Record<'PCIDevices' | 'PhysicalDisks', readonly Item[] | null>>;
+
+function hostInfo({ status, body }: RawAnswer): HostInfo {
+  equal(status, 200, body.toString());
+  // The keys are looked at here, what they hold by who asks.
+  const found = JSON.parse(body.toString()) as HostInfo;
+  deepEqual(Object.keys(found).toSorted(), ['PCIDevices', 'PhysicalDisks']);
+  return found;
+}
 
 async function checkHub({ abilities: { fresh, hub } }: Bench): Promise<void> {
   if (fresh === undefined || hub === undefined) throw new Error('a row was run without what it needs');

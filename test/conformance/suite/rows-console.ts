@@ -10,6 +10,20 @@ import { lastOf, withoutAgents } from './rows-swarm.ts';
 /** Gives back every byte as it came: a terminal would echo, and change line ends. */
 const rawCat = ['sh', '-c', 'stty raw -echo; echo ready; exec cat'];
 
+/** Answers each line in other words than a terminal's echo. */
+const attachable: Item = {
+  Cmd: [
+    'sh',
+    '-c',
+    'while read -r line; do [ "$line" = quit ] && break; echo "heard <$line>"; done; echo the last words',
+  ],
+  Tty: true,
+  OpenStdin: true,
+  StopSignal: 'SIGKILL',
+};
+/** Ends with its input, which ends with who is attached. */
+const untilLeft: Item = { Cmd: ['cat'], OpenStdin: true, StdinOnce: true, StopSignal: 'SIGKILL' };
+
 export const consoleRows: readonly Row[] = [
   {
     id: 'W1',
@@ -22,8 +36,11 @@ export const consoleRows: readonly Row[] = [
         await console_.send('echo $((6*7))-done\n');
         await console_.until('42-done');
       }
-      await using attached = await bench.console(`/websocket/attach?endpointId=1&id=${box.id}`);
-      equal(attached.socket.readyState, attached.socket.OPEN);
+      await using listener = await bench.container(box.node, attachable);
+      await using attached = await bench.console(`/websocket/attach?endpointId=1&id=${listener.id}`);
+      await attached.send('both ways\n');
+      await attached.until('heard <both ways>');
+      equal(attached.frames().binary, 0);
     },
   },
   {
@@ -150,13 +167,15 @@ export const consoleRows: readonly Row[] = [
   },
   {
     id: 'W6',
-    what: 'the end of the exec closes the websocket, behind the last output',
+    what: 'the end of the exec, or of the container, closes the websocket behind the last output',
     async run(bench) {
       for (const box of bench.boxes) {
         await using console_ = await openShell(bench, box, ['sh', '-c', 'echo the last words'], box.node);
-        const code = await console_.closed();
-        match(console_.bytes().toString(), /the last words\r\n$/);
-        ok(code === 1000 || code === 1006, `closed with ${code}`);
+        await endsWithLastWords(console_);
+        await using listener = await bench.container(box.node, attachable);
+        await using attached = await bench.console(`/websocket/attach?id=${listener.id}`, box.node);
+        await attached.send('quit\n');
+        await endsWithLastWords(attached);
       }
     },
   },
@@ -174,10 +193,25 @@ export const consoleRows: readonly Row[] = [
         await eventually(async () => equal(await running(), true));
         console_.socket.close(1000);
         await eventually(async () => equal(await running(), false), { withinMs: 10_000 });
+        await using container = await bench.container(box.node, untilLeft);
+        const lives = async (): Promise<unknown> => {
+          const { State } = (await bench.json(`/containers/${container.id}/json`, steer(box.node))) as Item;
+          return (State as Item).Running;
+        };
+        await using attached = await bench.console(`/websocket/attach?id=${container.id}`, box.node);
+        equal(await lives(), true);
+        attached.socket.close(1000);
+        await eventually(async () => equal(await lives(), false), { withinMs: 10_000 });
       }
     },
   },
 ];
+
+async function endsWithLastWords(console_: ConsoleClient): Promise<void> {
+  const code = await console_.closed();
+  match(console_.bytes().toString(), /the last words\r\n$/);
+  ok(code === 1000 || code === 1006, `closed with ${code}`);
+}
 
 async function openShell(
   bench: Bench,
