@@ -1,14 +1,11 @@
 // Receives a file into a temporary one and gives it its name when it is whole: under that name there is the old file or
 // the new one at every moment, never a mixture. Where it goes may be known only at the end, as Portainer sends it.
 
-import { randomBytes } from 'node:crypto';
 import { constants, type FileHandle, lstat, open, readFile, rename, unlink } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
 import { isCode } from './fault.ts';
+import { newUploadName, sweepUploads } from './temporary.ts';
 import { childPath, handlePath, type OpenRoot, openPlace } from './walk.ts';
-
-/** Begins the names of unfinished uploads, which only a killed agent leaves behind. */
-export const uploadPrefix = '.flotilla-upload-';
 
 export interface Spool {
   readonly folder: FileHandle;
@@ -37,7 +34,8 @@ export async function openSpool(root: OpenRoot, folders: readonly (readonly Buff
 }
 
 async function makeFile(folder: FileHandle): Promise<Spool> {
-  const name = Buffer.from(`${uploadPrefix}${randomBytes(8).toString('hex')}`);
+  await sweepUploads(folder);
+  const name = newUploadName();
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
   return { folder, name, file: await open(childPath(folder, name), flags, 0o600) };
 }

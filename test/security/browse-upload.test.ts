@@ -1,10 +1,21 @@
 // Uploads that break: under the name there is the old file or the new one, never a mixture, and no temporary file stays.
 
 import { deepEqual, equal, ok } from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  lutimes,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createVolume, uploadForm, uploadHead, uploadTail } from '../support/browse.ts';
+import { browseClient, createVolume, uploadForm, uploadHead, uploadTail } from '../support/browse.ts';
 import { type AgentUnderTest, startAgentUnderTest, useAgent } from '../support/checks.ts';
 import { eventually } from '../support/eventually.ts';
 import { pick, type Random, seeded } from '../support/random-json.ts';
@@ -82,6 +93,51 @@ describe('uploads that break', () => {
     await eventually(async () => deepEqual(await readdir(volume.data), []));
     await upload.send(Buffer.alloc(mebibyte));
     equal((await upload.answer()).status, 400);
+  });
+
+  it('do not take room for ever when the agent was killed within one', async function () {
+    this.timeout(60_000);
+    const name = (digit: string): string => `.flotilla-upload-${digit.repeat(16)}`;
+    const hostRoot = await mkdtemp(join(tmpdir(), 'host-'));
+    try {
+      const spool = join(hostRoot, 'var/tmp');
+      await mkdir(spool, { recursive: true });
+      const env = { FLOTILLA_HOST_ROOT: hostRoot };
+      await using agent = await startAgentUnderTest({ env });
+      await using volume = await createVolume(agent);
+      const secret = join(volume.folder, 'outside');
+      await writeFile(secret, 'outside');
+      const hoursAgo = new Date(Date.now() - 2 * 3_600_000);
+      const places = [
+        ['volumeID=vol', volume.data],
+        ['', spool],
+      ] as const;
+      for (const [query, folder] of places) {
+        await beginUpload(agent, query);
+        await eventually(async () => equal((await readdir(folder)).length, 1, 'it has begun'));
+      }
+      agent.agent.signal('SIGKILL');
+      await eventually(() => !agent.agent.running());
+      for (const [, folder] of places) {
+        const [left = ''] = await readdir(folder);
+        await symlink(secret, join(folder, name('a')));
+        await mkdir(join(folder, name('b')));
+        await writeFile(join(folder, '.flotilla-upload-notes'), 'of somebody');
+        for (const old of [left, name('a'), name('b'), '.flotilla-upload-notes'])
+          await lutimes(join(folder, old), hoursAgo, hoursAgo);
+        await writeFile(join(folder, name('c')), 'still on its way');
+      }
+      await utimes(secret, hoursAgo, hoursAgo);
+      await using next = await startAgentUnderTest({ env });
+      next.engine.state.volumes = agent.engine.state.volumes;
+      equal((await browseClient(next, 'vol').put('/', 'new', 'x')).status, 204);
+      equal((await browseClient(next, '').put('/host/var/tmp', 'new', 'x')).status, 204);
+      const stays = [name('a'), name('b'), name('c'), '.flotilla-upload-notes', 'new'];
+      for (const [, folder] of places) deepEqual((await readdir(folder)).toSorted(), stays);
+      equal(await readFile(secret, 'utf8'), 'outside');
+    } finally {
+      await rm(hostRoot, { recursive: true, force: true });
+    }
   });
 
   it('is stored while the form still comes, in flat memory', async function () {
