@@ -62,9 +62,11 @@ describe('plan of stacks', () => {
   for (const [what, wanted, records, expected] of steps)
     it(`does ${expected.join(', ') || 'nothing'} for ${what}`, () => {
       const jobs = wanted.map(([id, version]) => ({ id, version }));
-      const found = planStacks(jobs, records).map((step) =>
-        step.kind === 'remove' ? `remove ${step.record.id}` : `deploy ${step.job.id}`,
-      );
+      const { leaving, coming } = planStacks(jobs, records);
+      const found = [
+        ...leaving.map(({ id }) => `remove ${id}`),
+        ...coming.map(({ job }) => `deploy ${job.id}`),
+      ];
       assert.deepEqual(found, expected);
     });
 

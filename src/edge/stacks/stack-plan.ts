@@ -49,29 +49,28 @@ export interface StackMoment {
   readonly wallMs: number;
 }
 
-export type StackStep =
-  | { readonly kind: 'remove'; readonly record: StackRecord }
-  | { readonly kind: 'deploy'; readonly job: StackJob; readonly record: StackRecord | undefined };
+export interface StackSteps {
+  /** To be removed. */
+  readonly leaving: readonly StackRecord[];
+  /** To be deployed, with what is known of them. */
+  readonly coming: readonly { readonly job: StackJob; readonly record: StackRecord | undefined }[];
+}
 
 /** As long as the original waits for a stack to run, or to be gone. */
 export const settleWithinMs = 60_000;
 
-/** Removals first: another stack may take the name. */
-export function planStacks(
-  wanted: readonly StackJob[],
-  records: readonly StackRecord[],
-): readonly StackStep[] {
+export function planStacks(wanted: readonly StackJob[], records: readonly StackRecord[]): StackSteps {
   const known = new Map(records.map((record) => [record.id, record]));
   const jobs = [...new Map(wanted.map((job) => [job.id, job])).values()];
   const listed = new Set(jobs.map(({ id }) => id));
-  return [
-    ...records
-      .filter(({ id, phase }) => !listed.has(id) && phase !== 'removing' && phase !== 'removed')
-      .map((record): StackStep => ({ kind: 'remove', record })),
-    ...jobs
+  return {
+    leaving: records.filter(
+      ({ id, phase }) => !listed.has(id) && phase !== 'removing' && phase !== 'removed',
+    ),
+    coming: jobs
       .filter((job) => isToDeploy(job, known.get(job.id)))
-      .map((job): StackStep => ({ kind: 'deploy', job, record: known.get(job.id) })),
-  ];
+      .map((job) => ({ job, record: known.get(job.id) })),
+  };
 }
 
 function isToDeploy(job: StackJob, record: StackRecord | undefined): boolean {

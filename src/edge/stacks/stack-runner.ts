@@ -30,6 +30,8 @@ export interface Project {
 }
 
 export interface Deployment extends Project, StackPlace {
+  /** In a Swarm: services of its name that its file does not have are left over from another stack, and go. */
+  readonly prune: boolean;
   readonly variables: Readonly<Record<string, string>>;
 }
 
@@ -83,11 +85,12 @@ export function createStackRunner(runCommand: RunCommand, options: StackRunnerOp
         await run('docker-compose', [...composeArgs(deployment), 'pull'], options);
     },
     async deploy(deployment, signal) {
-      const { mode, composeFile, project } = deployment;
+      const { mode, composeFile, project, prune } = deployment;
       const options = { timeoutMs: deployTimeoutMs, signal, deployment };
       if (mode === 'compose') await run('docker-compose', [...composeArgs(deployment), 'up', '-d'], options);
       else {
-        const args = ['stack', 'deploy', '--with-registry-auth', '--compose-file', composeFile, project];
+        const flags = ['--with-registry-auth', ...(prune ? ['--prune'] : [])];
+        const args = ['stack', 'deploy', ...flags, '--compose-file', composeFile, project];
         await run('docker', args, options);
       }
     },

@@ -6,6 +6,7 @@ import type { Logger } from '../../log.ts';
 import type { Portainer, StackJob, StackKeeper } from '../edge.ts';
 import { throwFailures } from '../failures.ts';
 import type { EdgeClock } from '../poller.ts';
+import { findHeirs, type Heirs, isForHeir } from './heirs.ts';
 import { openStackBook, type StackBook } from './stack-book.ts';
 import { parseStackFiles, type StackFiles } from './stack-file.ts';
 import {
@@ -19,7 +20,6 @@ import {
   type StackMode,
   type StackMoment,
   type StackRecord,
-  type StackStep,
   withReport,
 } from './stack-plan.ts';
 import type { Deployment, StackRunner } from './stack-runner.ts';
@@ -71,21 +71,35 @@ export function createStackKeeper(
         );
       const round: Round = { book, portainer, signal, failures: [], portainerAway: false };
       await deliver(round);
-      const steps = planStacks(wanted, book.records());
-      const removals = steps.filter(({ kind }) => kind === 'remove');
-      await doSteps(parts, round, removals);
-      // Waited for before anything takes their names, networks or ports.
-      if (removals.length > 0) await watch(parts, round);
-      await doSteps(
-        parts,
-        round,
-        steps.filter(({ kind }) => kind === 'deploy'),
-      );
+      await followList(parts, round, wanted);
       await watch(parts, round);
       await deliver(round);
       throwFailures(round.failures);
     },
   };
+}
+
+async function followList(parts: Parts, round: Round, wanted: readonly StackJob[]): Promise<void> {
+  const { book, signal } = round;
+  const { leaving, coming } = planStacks(wanted, book.records());
+  const heirs = await findHeirs(
+    leaving,
+    coming.map(({ job }) => job),
+    (job) => fetchStack(round, job),
+    signal,
+  );
+  round.failures.push(...heirs.failures);
+  const removeAll = async (records: readonly StackRecord[]): Promise<void> => {
+    for (const record of records) await attempt(round, () => remove(parts, round, record));
+  };
+  await removeAll(leaving.filter((record) => !isForHeir(record, heirs)));
+  // Waited for before anything takes their names, networks or ports.
+  if (leaving.length > 0) await watch(parts, round);
+  for (const { job, record } of coming)
+    await attempt(round, () => deploy(parts, round, { job, before: record, heirs }));
+  // The rest waits for the next poll: its heir could not be deployed.
+  const inherited = planStacks(wanted, book.records()).leaving.filter((record) => isForHeir(record, heirs));
+  await removeAll(inherited.filter((record) => isNameTaken(record, book.records())));
 }
 
 async function attempt({ signal, failures }: Round, work: () => Promise<void>): Promise<void> {
@@ -115,15 +129,6 @@ async function deliver(round: Round): Promise<void> {
   }
 }
 
-async function doSteps(parts: Parts, round: Round, steps: readonly StackStep[]): Promise<void> {
-  for (const step of steps)
-    await attempt(round, () =>
-      step.kind === 'remove'
-        ? remove(parts, round, step.record)
-        : deploy(parts, round, step.job, step.record),
-    );
-}
-
 async function remove({ runner, clock, log }: Parts, round: Round, record: StackRecord): Promise<void> {
   const at = momentOf(clock);
   const told = withReport({ ...record, phase: 'removing', sinceMs: at.nowMs }, statuses.removing, '', at);
@@ -136,12 +141,13 @@ async function remove({ runner, clock, log }: Parts, round: Round, record: Stack
   await note(round, told);
 }
 
-async function deploy(
-  parts: Parts,
-  round: Round,
-  job: StackJob,
-  before: StackRecord | undefined,
-): Promise<void> {
+interface Arrival {
+  readonly job: StackJob;
+  readonly before: StackRecord | undefined;
+  readonly heirs: Heirs;
+}
+
+async function deploy(parts: Parts, round: Round, { job, before, heirs }: Arrival): Promise<void> {
   const { clock, log, store, runner } = parts;
   const body = await fetchStack(round, job);
   // What was not told of the version before is told first.
@@ -169,7 +175,9 @@ async function deploy(
     await runner.remove(before, round.signal);
   const place = await store.writeFiles(job.id, files);
   await note(round, withReport({ ...plain, project, reports }, statuses.acknowledged, '', momentOf(clock)));
-  await bringUp(parts, round, job.id, { ...place, project, mode, variables: files.variables }, files.pull);
+  const prune = mode === 'swarm' && heirs.projects.has(project);
+  const deployment: Deployment = { ...place, project, mode, variables: files.variables, prune };
+  await bringUp(parts, round, job.id, deployment, files.pull);
 }
 
 async function fetchStack({ portainer, signal }: Round, { id, version }: StackJob): Promise<string> {
