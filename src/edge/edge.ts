@@ -120,8 +120,8 @@ export interface TunnelOrder {
 export interface Tunnel {
   /**
    * Wants it open, and returns at once; it is made again when lost, until `close`. The next attempt follows the newest
-   * order. An open one is left alone, unless the order names another port or server: then it moves there once it is
-   * idle. Throws `protocol-violation` when the credentials cannot be decrypted.
+   * order. An open one is left alone, unless the order names another port or server: then it moves there at once, and its
+   * streams end. Throws `protocol-violation` when the credentials cannot be decrypted.
    */
   open(order: TunnelOrder): void;
   /** No longer wanted: streams end. May be called at any time, and twice. Resolves when no socket or timer is left. */

@@ -11,6 +11,7 @@ import {
   dial,
   echoed,
   encryptCredentials,
+  freePort,
   startTunnelBed,
   type TunnelBed,
   type TunnelServer,
@@ -189,6 +190,27 @@ export function tunnelCases(startServer: () => Promise<TunnelServer>): void {
     taker.close();
     taker6.close();
     await works(bed);
+  });
+
+  it('E3 serves another port at once, with a stream still open on the one before', async () => {
+    await using bed = await startBed();
+    await bed.opened();
+    const client = await dial(bed.order.port);
+    client.on('error', () => undefined);
+    client.write('x');
+    await once(client, 'data');
+    const closed = once(client, 'close');
+    client.on('end', () => client.end());
+    const port = await freePort();
+    bed.server.allow(port);
+    bed.tunnel.open({ ...bed.order, port });
+    await eventually(() => {
+      const state = bed.tunnel.state();
+      return state.kind === 'open' && state.port === port;
+    });
+    await closed;
+    const bytes = randomBytes(10_000);
+    assert.ok((await echoed(port, bytes)).equals(bytes));
   });
 
   it('E6 closes when unused for its time, and never while in use', async () => {

@@ -67,7 +67,7 @@ describe('tunnel plan', () => {
     assert.deepEqual([again.order.port, again.attempt], [2, 1]);
   });
 
-  it('moves an open tunnel to another port once nothing uses it', () => {
+  it('moves an open tunnel to another port at once, in use or not', () => {
     const connecting = step(initialPlanState, { kind: 'wanted', order: orderOf(1) }, 0);
     const open = step(connecting, { kind: 'connected', serial: connecting.serial }, 10);
     assert.equal(step(open, { kind: 'wanted', order: orderOf(1) }, 20), open);
@@ -75,11 +75,11 @@ describe('tunnel plan', () => {
     const again = step(open, { kind: 'wanted', order: { ...orderOf(1), credentials: 'other' } }, 20);
     assert.equal(again.kind, 'open');
     const used = step(open, { kind: 'channels', serial: open.serial, change: 1 }, 20);
-    const asked = step(used, { kind: 'wanted', order: orderOf(2) }, 30);
-    assert.equal(asked.kind, 'open');
-    const moved = step(asked, { kind: 'channels', serial: open.serial, change: -1 }, 40);
-    assert.ok(moved.kind === 'connecting');
-    assert.equal(moved.order.port, 2);
+    for (const state of [open, used]) {
+      const moved = step(state, { kind: 'wanted', order: orderOf(2) }, 30);
+      assert.ok(moved.kind === 'connecting');
+      assert.deepEqual([moved.order.port, moved.attempt], [2, 1]);
+    }
   });
 
   it('follows the newest order when an attempt fails or a link is lost', () => {
@@ -164,7 +164,7 @@ function updateModel(
   updateWish(model, event, nowMs);
   if ('serial' in event && event.serial === model.alive) updateLink(model, event, before, nowMs);
   // It serves nobody where the server does not listen for us any more.
-  if (model.isOpen && model.channels === 0 && model.openPort !== model.wanted?.port) bury(model);
+  if (model.isOpen && model.openPort !== model.wanted?.port) bury(model);
   // A new attempt: the plan may begin one when there is none, and only then.
   if (after.kind === 'connecting' && after.serial !== before.serial) {
     assert.equal(model.alive, undefined, 'a second attempt beside a living one');
@@ -199,7 +199,10 @@ function assertAgrees(model: Model, state: PlanState, nowMs: number, where: stri
   assert.ok(expected.includes(state.kind), `${where}: ${state.kind}, expected ${expected.join(' or ')}`);
   if (state.kind === 'connecting' || state.kind === 'open') assert.equal(state.serial, model.alive, where);
   else assert.equal(model.alive, undefined, where);
-  if (state.kind === 'open') assert.equal(state.channels, model.channels, where);
+  if (state.kind === 'open') {
+    assert.equal(state.channels, model.channels, where);
+    assert.equal(state.order.port, state.next.port, where);
+  }
   if (state.kind === 'connecting' || state.kind === 'open') assert.deepEqual(state.next, model.wanted, where);
   if (state.kind === 'waiting') {
     assert.deepEqual(state.order, model.wanted, where);

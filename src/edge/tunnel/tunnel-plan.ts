@@ -21,7 +21,7 @@ export type PlanState =
       readonly attempt: number;
       readonly openedMs: number;
       readonly order: TunnelOrder;
-      /** Of the next one, when this is lost, or when the server has moved and this one is idle. */
+      /** Of the next one, when this is lost: the same place, perhaps with another password. */
       readonly next: TunnelOrder;
       readonly channels: number;
       /** When the last channel closed, or when it was opened. */
@@ -115,14 +115,17 @@ function onWanted(state: PlanState, order: TunnelOrder, { nowMs }: PlanMoment): 
   }
 }
 
-/** The server listens for us elsewhere now: what is open serves nobody, once its last stream has ended. */
+/**
+ * The server listens for us elsewhere now: it has given up what is open, streams and all, as it does before it says IDLE,
+ * and waits for the new one no longer than two intervals.
+ */
 function unlessMoved(state: OpenState, nowMs: number): PlanState {
-  const { order, next, channels, serial } = state;
+  const { order, next, serial } = state;
   const hasMoved =
     order.port !== next.port ||
     order.tunnelAddress !== next.tunnelAddress ||
     order.fingerprint !== next.fingerprint;
-  return hasMoved && channels === 0 ? connecting(serial + 1, 1, next, nowMs) : state;
+  return hasMoved ? connecting(serial + 1, 1, next, nowMs) : state;
 }
 
 function onDue(state: PlanState, { nowMs, inactivityMs }: PlanMoment): PlanState {
@@ -155,8 +158,7 @@ function onEnded(state: PlanState, reason: string, moment: PlanMoment): PlanStat
 
 function onChannels(state: PlanState, change: 1 | -1, { nowMs }: PlanMoment): PlanState {
   if (state.kind !== 'open') return state;
-  const channels = Math.max(0, state.channels + change);
-  return unlessMoved({ ...state, channels, idleSinceMs: nowMs }, nowMs);
+  return { ...state, channels: Math.max(0, state.channels + change), idleSinceMs: nowMs };
 }
 
 function opened(state: Extract<PlanState, { kind: 'connecting' }>, { nowMs }: PlanMoment): PlanState {
