@@ -84,6 +84,34 @@ describe('fan-out', () => {
       },
     );
 
+  it('asks its own engine behind the others: it may take the processor from who has yet to ask them', async () => {
+    const asked: string[] = [];
+    const note = (name: string): Promise<FetchedPart> => {
+      asked.push(name);
+      return Promise.resolve(part('[]'));
+    };
+    const outcomes = await fanOut(
+      {
+        askEngine: () => note('self'),
+        askMember: (member) => note(member.record.nodeName),
+        breakers,
+        now: Date.now,
+      },
+      {
+        view: views.view(),
+        signal: new AbortController().signal,
+        deadlineMs,
+        timeout: 'opens-breaker',
+        members: 'asked',
+      },
+    );
+    assert.deepEqual(asked, ['steady', 'faulty', 'self']);
+    assert.deepEqual(
+      outcomes.map(({ node }) => node),
+      ['self', 'steady', 'faulty'],
+    );
+  });
+
   it('asks everyone and keeps the order of the view', async () => {
     faulty.serve(good);
     assert.deepEqual((await run()).map(summary), [

@@ -63,8 +63,10 @@ export interface FanOutOptions {
 /** One outcome for each member of the view, in its order, then one for each of its missing members. */
 export async function fanOut(needs: FanOutNeeds, options: FanOutOptions): Promise<readonly NodeOutcome[]> {
   const { view, signal } = options;
-  const asked = view.members.map(async (member): Promise<NodeOutcome> => {
-    const outcome = await (member.self ? askSelf(needs, options) : askOther(needs, options, member));
+  // The engine here starts the moment it is asked, and may take this processor from an agent that has yet to ask others.
+  const others = view.members.map((member) => (member.self ? undefined : askOther(needs, options, member)));
+  const asked = view.members.map(async (member, index): Promise<NodeOutcome> => {
+    const outcome = await (others[index] ?? askSelf(needs, options));
     return { node: member.record.nodeName, member, outcome };
   });
   const outcomes = await Promise.all(asked);
