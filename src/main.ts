@@ -132,6 +132,7 @@ function buildAgent(ground: Ground): Agent {
     leave: (deadline) => cluster.stop(deadline),
     async drain(deadline): Promise<void> {
       draining = true;
+      listeners.consoles.stop();
       await Promise.all([
         listeners.compat.drain(deadline),
         listeners.peers.drain(deadline),

@@ -39,6 +39,7 @@ import type { Reach } from './reach.ts';
 export interface Listeners {
   readonly compat: Listener;
   readonly peers: Listener;
+  readonly consoles: Pick<Consoles, 'stop'>;
 }
 
 /** The merged lists of this node's own engine and of the others, for all who serve them. */
@@ -81,12 +82,13 @@ export function buildListeners({ ground, cluster, reach, metrics, lists, edge }:
     observe,
   };
   const limits = { clustered, memberTimeoutMs: config.fanOut.memberTimeoutMs };
+  const consoles = buildConsoles({ ground, cluster, reach }, { clustered, answerHeaders, fail });
   const own = createOwnRoutes(
     {
       view: () => cluster.view(),
       peerAgent: (member) => createPeerAgent(reach.dial, member),
       hostInfo: () => readHostInfo(config.agent.hostRoot),
-      consoles: buildConsoles({ ground, cluster, reach }, { clustered, answerHeaders, fail }),
+      consoles,
       dockerHub: createDockerHub(config.dockerHub),
       browse: buildBrowse(ground),
       fail,
@@ -131,7 +133,7 @@ export function buildListeners({ ground, cluster, reach, metrics, lists, edge }:
       },
       config.api,
     );
-  return { compat: listener(compatGate.handle), peers: listener(peerGate.handle) };
+  return { compat: listener(compatGate.handle), peers: listener(peerGate.handle), consoles };
 }
 
 function buildBrowse({ config, docker, log }: Ground): ServeBrowse {

@@ -12,10 +12,15 @@ import {
 import { type ConsoleClient, ConsoleRefused, openConsole } from '../support/console-client.ts';
 import { greeting } from '../support/engine/hijack.ts';
 import { eventually } from '../support/eventually.ts';
+import { within } from '../support/http-wire.ts';
 import { createSigner } from '../support/signer.ts';
 import { startTestCluster, type TestCluster } from '../support/test-cluster.ts';
 
 const mebibyte = 1_048_576;
+/** A connection that the kernel ends is seen at once. */
+const brokenWithinMs = 3_000;
+/** Nobody ends the connections of an agent that hangs: the others have to find out. */
+const silentWithinMs = 10_000;
 const handshake = {
   ...mark,
   Connection: 'Upgrade',
@@ -221,9 +226,36 @@ for (const secret of ['the secret of these consoles', undefined]) {
       }
     });
 
-    it('W3 answers 503 for a node whose agent was killed, until the node is unknown', async () => {
-      other.agent.signal('SIGKILL');
-      await eventually(() => equal(other.agent.running(), false));
+    it('closes a console whose engine crashes, here and on another node, and opens the next when it is back', async () => {
+      for (const [target, under] of [
+        ['', entry],
+        ['node2', other],
+      ] as const) {
+        const steering = { headers: { 'X-PortainerAgent-Target': target } };
+        const id = await createExec(entry, 'cat', steering);
+        await using console_ = await open(entry, `/websocket/exec?id=${id}`, target);
+        await console_.until(greeting);
+        await under.engine.down();
+        // Either: the kernel ends the sockets of a process that crashed as the engine itself ends that of an exec.
+        ok([1000, 1011].includes(await within(console_.closed(), brokenWithinMs)));
+        await under.engine.up();
+        await eventually(async () => {
+          const again = await createExec(entry, 'cat', steering);
+          await using next = await open(entry, `/websocket/exec?id=${again}`, target);
+          await next.until(greeting);
+        });
+      }
+    });
+
+    const how = secret === undefined ? 'frozen' : 'killed';
+
+    it(`W3 closes the console of a node whose agent was ${how}, and refuses the next`, async () => {
+      const id = await createExec(entry, 'cat', { headers: { 'X-PortainerAgent-Target': 'node2' } });
+      await using console_ = await open(entry, `/websocket/exec?id=${id}`, 'node2');
+      await console_.until(greeting);
+      other.agent.signal(how === 'killed' ? 'SIGKILL' : 'SIGSTOP');
+      await within(console_.closed(), how === 'killed' ? brokenWithinMs : silentWithinMs);
+      // 503 until the node is unknown.
       await rejects(open(entry, '/websocket/exec?id=ab', 'node2'), (error) => {
         ok(error instanceof ConsoleRefused);
         return error.status === 500 || (error.status === 503 && error.body.trim() === 'Service Unavailable');

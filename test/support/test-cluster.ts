@@ -11,6 +11,8 @@ export interface TestClusterOptions {
   readonly names: readonly string[];
   /** `FLOTILLA_CLUSTER_SECRET`; without it the cluster has none. */
   readonly secret?: string;
+  /** Added to the environment of each agent. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface TestCluster extends AsyncDisposable {
@@ -23,7 +25,11 @@ export interface TestCluster extends AsyncDisposable {
 const formedWithinMs = 28_000;
 
 /** Resolves when every agent lists every other. One signer speaks to all of them. */
-export async function startTestCluster({ names, secret }: TestClusterOptions): Promise<TestCluster> {
+export async function startTestCluster({
+  names,
+  secret,
+  env: extra,
+}: TestClusterOptions): Promise<TestCluster> {
   const signer = createSigner();
   const ports = await Promise.all(names.map(() => freePort()));
   const seeds = ports.map((port) => `127.0.0.1:${port}`).join(',');
@@ -31,6 +37,7 @@ export async function startTestCluster({ names, secret }: TestClusterOptions): P
   const members: AgentUnderTest[] = [];
   for (const [at, name] of names.entries()) {
     const env = {
+      ...extra,
       ...(secret !== undefined && { FLOTILLA_CLUSTER_SECRET: secret }),
       FLOTILLA_GOSSIP_PORT: String(ports[at]),
       FLOTILLA_SEEDS: seeds,

@@ -26,10 +26,12 @@ interface Opened {
 describe('console session', () => {
   let server: Server;
   let clients: WebSocket[];
+  let stopping: AbortController;
   const upgrader = new WebSocketServer({ noServer: true, maxPayload: maxConsoleMessageBytes });
 
   beforeEach(async () => {
     clients = [];
+    stopping = new AbortController();
     server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -51,7 +53,7 @@ describe('console session', () => {
     const session = new Promise<{ readonly ended: Promise<ConsoleEnd> }>((resolve) => {
       server.once('upgrade', (req, socket, head) =>
         upgrader.handleUpgrade(req, socket, head, (websocket) =>
-          resolve({ ended: runSession(websocket, stream, { pingEveryMs }) }),
+          resolve({ ended: runSession(websocket, stream, { pingEveryMs, stopping: stopping.signal }) }),
         ),
       );
     });
@@ -82,6 +84,22 @@ describe('console session', () => {
     opened.stream.destroy(new Error('reset'));
     assert.equal(await code, 1011);
     assert.equal(await opened.ended, 'engine-lost');
+  });
+
+  it('closes with 1001 when the agent stops, also what opens then', async () => {
+    const before = await open();
+    const said = once(before.client, 'message');
+    before.engine.write('last words');
+    await said;
+    const codes = [codeOf(before)];
+    stopping.abort();
+    const after = await open();
+    codes.push(codeOf(after));
+    assert.deepEqual(await Promise.all(codes), [1001, 1001]);
+    for (const { ended, stream } of [before, after]) {
+      assert.equal(await ended, 'agent-stopped');
+      assert.ok(stream.destroyed);
+    }
   });
 
   it('lets the engine go when the client leaves, with a close or without', async () => {

@@ -7,6 +7,8 @@ import { createUtf8Stream } from './websocket-utf8.ts';
 
 export interface SessionOptions {
   readonly pingEveryMs: number;
+  /** Aborted when the agent stops: nobody goes on to type then, and who watches learns why it ends. */
+  readonly stopping: AbortSignal;
 }
 
 /** A paste of this size still passes; beyond, the console is closed with 1009. */
@@ -16,9 +18,10 @@ export const maxConsoleBufferedBytes: number = 256 * 1024;
 
 /** RFC 6455 section 7.4.1. */
 const normalClosure = 1000;
+const goingAway = 1001;
 const internalError = 1011;
 
-export type ConsoleEnd = 'engine-ended' | 'engine-lost' | 'client-left';
+export type ConsoleEnd = 'engine-ended' | 'engine-lost' | 'client-left' | 'agent-stopped';
 
 /** Resolves with why it ended, when nothing of it is left. */
 export function runSession(socket: WebSocket, engine: Duplex, options: SessionOptions): Promise<ConsoleEnd> {
@@ -36,8 +39,10 @@ export function runSession(socket: WebSocket, engine: Duplex, options: SessionOp
       socket.resume();
       socket.close(code);
     };
+    const onStopping = (): void => closeWith('agent-stopped', goingAway);
     socket.once('close', () => {
       clearInterval(ping);
+      options.stopping.removeEventListener('abort', onStopping);
       engine.destroy();
       resolve(end ?? 'client-left');
     });
@@ -49,6 +54,8 @@ export function runSession(socket: WebSocket, engine: Duplex, options: SessionOp
     engine.once('end', () => closeWith('engine-ended', normalClosure));
     engine.once('close', () => closeWith('engine-lost', internalError));
     if (engine.destroyed) closeWith('engine-lost', internalError);
+    options.stopping.addEventListener('abort', onStopping, { once: true });
+    if (options.stopping.aborted) onStopping();
     engine.resume();
   });
 }

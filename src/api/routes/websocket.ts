@@ -48,6 +48,8 @@ export interface Consoles {
   serve(exchange: Exchange, target: ConsoleTarget): void;
   /** For the peer listener: always here. */
   serveHere(exchange: Exchange, target: ConsoleTarget): void;
+  /** Closes those of this node, now and as they come. Relayed ones end with the member that has them, or by force. */
+  stop(): void;
 }
 
 /** Consoles open on one node; beyond, new ones are refused with 503. */
@@ -57,7 +59,14 @@ const defaultPingEveryMs = 50_000;
 const engineAnswerMs = 30_000;
 
 export function createConsoles(needs: ConsolesNeeds, options: ConsolesOptions): Consoles {
-  const desk: Desk = { ...needs, ...options, open: new Set(), upgrader: createUpgrader() };
+  const stopping = new AbortController();
+  const desk: Desk = {
+    ...needs,
+    ...options,
+    open: new Set(),
+    upgrader: createUpgrader(),
+    stopping: stopping.signal,
+  };
   const guarded = (exchange: Exchange, work: Promise<void>): void => {
     work.catch((error: unknown) => {
       if (!hasLeft(exchange)) desk.fail(exchange, toAgentError(error, 'unavailable', 'open a console'));
@@ -66,12 +75,14 @@ export function createConsoles(needs: ConsolesNeeds, options: ConsolesOptions): 
   return {
     serve: (exchange, target) => guarded(exchange, place(desk, exchange, target)),
     serveHere: (exchange, target) => guarded(exchange, start(desk, exchange, target)),
+    stop: () => stopping.abort(),
   };
 }
 
 interface Desk extends ConsolesNeeds, ConsolesOptions {
   readonly open: Set<Exchange>;
   readonly upgrader: WebSocketServer;
+  readonly stopping: AbortSignal;
 }
 
 function createUpgrader(): WebSocketServer {
@@ -165,7 +176,7 @@ async function open(desk: Desk, exchange: Exchange, request: ConsoleRequest): Pr
 }
 
 async function converse(
-  { upgrader, log, pingEveryMs = defaultPingEveryMs }: Desk,
+  { upgrader, log, stopping, pingEveryMs = defaultPingEveryMs }: Desk,
   exchange: Exchange & { readonly kind: 'upgrade' },
   { kind, id }: ConsoleRequest,
   { stream }: Extract<HijackAnswer, { kind: 'hijacked' }>,
@@ -176,7 +187,7 @@ async function converse(
   if (socket.destroyed) stream.destroy();
   let session: Promise<string> | undefined;
   upgrader.handleUpgrade(req, socket, head, (websocket) => {
-    session = runSession(websocket, stream, { pingEveryMs });
+    session = runSession(websocket, stream, { pingEveryMs, stopping });
   });
   const ended = session === undefined ? 'client-left' : await session;
   log.debug('console ended', { kind, id, why: ended });
