@@ -9,12 +9,13 @@ import {
   startEdgeServer,
 } from '../../test/support/edge-server/edge-server.ts';
 import { eventually } from '../../test/support/eventually.ts';
-import { silentLogger } from '../log.ts';
+import { type RecordedLog, recordLog } from '../../test/support/record-log.ts';
 import type { EdgeKeys, ScheduleJob, StackJob, Tunnel, TunnelOrder } from './edge.ts';
 import { createEdgeAgent, type EdgeAgent } from './edge-agent.ts';
 import { parseEdgeKey } from './edge-key.ts';
 
 interface Fixture extends AsyncDisposable {
+  readonly recorded: RecordedLog;
   readonly agent: EdgeAgent;
   readonly server: EdgeServer;
   readonly clock: TestClock;
@@ -35,6 +36,7 @@ const signal = new AbortController().signal;
 async function start(): Promise<Fixture> {
   const server = await startEdgeServer();
   const clock = createTestClock();
+  const recorded = recordLog();
   const opened: TunnelOrder[] = [];
   const schedules: (readonly ScheduleJob[])[] = [];
   const stacks: (readonly StackJob[])[] = [];
@@ -83,7 +85,7 @@ async function start(): Promise<Fixture> {
       isPageOpen: () => false,
       clock,
       random: () => 0.5,
-      log: silentLogger,
+      log: recorded.log,
     },
     {
       edgeId: 'site-1',
@@ -96,6 +98,7 @@ async function start(): Promise<Fixture> {
   );
   await agent.start(signal);
   return {
+    recorded,
     agent,
     server,
     clock,
@@ -220,6 +223,26 @@ describe('edge agent', () => {
     await eventually(() => edge.stacks.length === 2);
     assert.deepEqual(edge.stacks[1], [{ id: 1, version: 3 }]);
     release();
+  });
+
+  it('says once that stacks fail, once more when the reason is another, and that they work again', async () => {
+    await using edge = await start();
+    const said = ({ infos, warnings }: RecordedLog): readonly string[] =>
+      [...infos, ...warnings].map(({ event }) => event).filter((event) => event.startsWith('stacks'));
+    for (const [reason, count] of [
+      ['no engine', 1],
+      ['no engine', 1],
+      ['no disk', 2],
+    ] as const) {
+      edge.onStacks(() => Promise.reject(new Error(reason)));
+      await edge.nextPoll();
+      await eventually(() => said(edge.recorded).length === count);
+    }
+    edge.onStacks(() => Promise.resolve());
+    await edge.nextPoll();
+    await edge.nextPoll();
+    await eventually(() => edge.recorded.infos.some(({ event }) => event === 'stacks done again'));
+    assert.equal(said(edge.recorded).length, 3);
   });
 
   it('closes the tunnel and interrupts its work when it is not the leader any more, and does not poll', async () => {

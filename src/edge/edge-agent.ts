@@ -133,7 +133,7 @@ function pollWith(
 }
 
 /** An open tunnel is left alone by ACTIVE, and made again by the tunnel itself. */
-function followTunnel({ tunnel, log }: EdgeAgentNeeds, key: EdgeKey, answer: PollAnswer): void {
+function followTunnel({ tunnel }: EdgeAgentNeeds, key: EdgeKey, answer: PollAnswer): void {
   if (tunnel === undefined || answer.status === 'ACTIVE') return;
   if (answer.status === 'IDLE') {
     // It keeps its failures in its state; closing has none.
@@ -142,21 +142,28 @@ function followTunnel({ tunnel, log }: EdgeAgentNeeds, key: EdgeKey, answer: Pol
   }
   const { tunnelAddress, fingerprint } = key;
   const { port, credentials } = answer;
-  try {
-    tunnel.open({ tunnelAddress, fingerprint, port, credentials });
-  } catch (error) {
-    // Jobs and stacks are none the worse for it, so the poll goes on.
-    log.warn('tunnel not opened', { reason: reasonOf(error), remedy: 'check EDGE_ID' });
-  }
+  tunnel.open({ tunnelAddress, fingerprint, port, credentials });
 }
 
 function createWorkers({ schedules, stacks, log }: EdgeAgentNeeds): readonly Latest<Work>[] {
-  const worker = (what: string, run: (work: Work, signal: AbortSignal) => Promise<void>): Latest<Work> =>
-    createLatest({
-      run,
-      onFailed: (error) =>
-        log.warn(`${what} not done, the next poll tries again`, { reason: reasonOf(error) }),
+  const worker = (what: string, run: (work: Work, signal: AbortSignal) => Promise<void>): Latest<Work> => {
+    // Each reason once: polls come every few seconds, and so do their failures.
+    let said: string | undefined;
+    return createLatest({
+      async run(work, signal): Promise<void> {
+        await run(work, signal);
+        if (said === undefined || signal.aborted) return;
+        log.info(`${what} done again`);
+        said = undefined;
+      },
+      onFailed(error): void {
+        const reason = reasonOf(error);
+        if (reason === said) log.debug(`${what} not done`, { reason });
+        else log.warn(`${what} not done, each poll tries again`, { reason });
+        said = reason;
+      },
     });
+  };
   const workers: Latest<Work>[] = [];
   if (schedules !== undefined)
     workers.push(

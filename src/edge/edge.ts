@@ -121,7 +121,7 @@ export interface Tunnel {
   /**
    * Wants it open, and returns at once; it is made again when lost, until `close`. The next attempt follows the newest
    * order. An open one is left alone, unless the order names another port or server: then it moves there at once, and its
-   * streams end. Throws `protocol-violation` when the credentials cannot be decrypted.
+   * streams end. Never throws: an order that cannot be followed is an attempt that failed, whose reason the state has.
    */
   open(order: TunnelOrder): void;
   /** No longer wanted: streams end. May be called at any time, and twice. Resolves when no socket or timer is left. */

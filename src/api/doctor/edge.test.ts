@@ -40,6 +40,7 @@ const cases: readonly IllnessCase[] = [
   ['a firewall', failing('GET https://p/api: no answer in 10000 ms'), 'edge', 'https://p', /no answer/, /firewall/],
   ['a wrong fingerprint', waiting('check host key of tunnel server: fingerprint x is not the one of the Edge key'), 'tunnel', null, /fingerprint/, /another server answers/],
   ['refused credentials', waiting('log in to tunnel server: credentials refused'), 'tunnel', null, /credentials/, /EDGE_ID/],
+  ['another Edge ID', waiting('decrypt tunnel credentials: they were made for another Edge ID'), 'tunnel', null, /decrypt/, /EDGE_ID/],
   ['a taken port', waiting('open tunnel: refused: Server cannot listen on R:50000'), 'tunnel', null, /cannot listen/, /taken/],
   ['a tunnel behind a proxy', waiting('the proxy refused: HTTP/1.1 403 Forbidden'), 'tunnel', null, /proxy/, /HTTPS_PROXY/],
   ['no websockets', waiting('Unexpected server response: 404'), 'tunnel', null, /404/, /websockets/],

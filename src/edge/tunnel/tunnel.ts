@@ -2,14 +2,15 @@
 // Through it the server reaches this agent's own API and nothing else.
 
 import type { Duplex } from 'node:stream';
+import { reasonOf } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Tunnel, TunnelOrder, TunnelState } from '../edge.ts';
 import type { EdgeClock } from '../poller.ts';
-import { parseTunnelAddress, toHostPort } from './address.ts';
+import { parseTunnelAddress, type TunnelAddress, toHostPort } from './address.ts';
 import { connectChisel } from './chisel-link.ts';
 import { decryptCredentials } from './credentials.ts';
-import type { LinkOrder } from './link.ts';
-import { runLink } from './run.ts';
+import type { Connect, LinkOrder } from './link.ts';
+import { type RunNeeds, runLink } from './run.ts';
 import { createConnectSsh } from './ssh-link.ts';
 import { dueMsOf, initialPlanState, nextPlanState, type PlanEvent, type PlanState } from './tunnel-plan.ts';
 
@@ -36,12 +37,13 @@ export interface TunnelOptions {
 export function createTunnel(needs: TunnelNeeds, options: TunnelOptions): Tunnel {
   const { clock, log } = needs;
   const { inactivityMs } = options;
-  const connectSsh = createConnectSsh();
+  const connects = { chisel: connectChisel, ssh: createConnectSsh() };
   let state: PlanState = initialPlanState;
   let openedWallMs = 0;
   let cancelTimer = (): void => undefined;
   let running: { readonly serial: number; readonly abort: AbortController } | undefined;
   const runs = new Set<Promise<void>>();
+  const logChange = createChangeLog(log);
 
   const move = (event: PlanEvent): void => {
     const before = state;
@@ -56,7 +58,7 @@ export function createTunnel(needs: TunnelNeeds, options: TunnelOptions): Tunnel
       return;
     }
     if (state.kind === 'open' && before.kind !== 'open') openedWallMs = clock.wallMs();
-    logChange(log, before, state);
+    logChange(before, state);
     follow();
   };
 
@@ -89,24 +91,18 @@ export function createTunnel(needs: TunnelNeeds, options: TunnelOptions): Tunnel
     // The one before holds the port on the server until its connection is gone.
     await Promise.all(runs);
     if (signal.aborted) return;
-    const link = toLinkOrder(order, options);
     const runNeeds = {
-      connect: link.address.transport === 'ssh' ? connectSsh : connectChisel,
       dialLocal: needs.dialLocal,
       clock,
       proxy: options.proxy,
       onConnected: () => move({ kind: 'connected', serial }),
       onChannels: (change: 1 | -1) => move({ kind: 'channels', serial, change }),
     };
-    move({ kind: 'ended', serial, reason: await runLink(link, runNeeds, signal) });
+    move({ kind: 'ended', serial, reason: await attempt(order, options, connects, runNeeds, signal) });
   };
 
   return {
-    open(order): void {
-      // Both throw here, so that the poll says what is wrong with its order.
-      toLinkOrder(order, options);
-      move({ kind: 'wanted', order });
-    },
+    open: (order) => move({ kind: 'wanted', order }),
     async close(): Promise<void> {
       move({ kind: 'unwanted' });
       await Promise.all(runs);
@@ -115,6 +111,24 @@ export function createTunnel(needs: TunnelNeeds, options: TunnelOptions): Tunnel
   };
 }
 
+/** Returns why it ended. Never rejects. */
+async function attempt(
+  order: TunnelOrder,
+  options: TunnelOptions,
+  connects: Readonly<Record<TunnelAddress['transport'], Connect>>,
+  needs: Omit<RunNeeds, 'connect'>,
+  signal: AbortSignal,
+): Promise<string> {
+  let link: LinkOrder;
+  try {
+    link = toLinkOrder(order, options);
+  } catch (error) {
+    return reasonOf(error);
+  }
+  return runLink(link, { ...needs, connect: connects[link.address.transport] }, signal);
+}
+
+/** Throws `config-invalid` or `protocol-violation` when the address cannot be read, or the credentials not decrypted. */
 function toLinkOrder(order: TunnelOrder, { edgeId, target }: TunnelOptions): LinkOrder {
   const { tunnelAddress, fingerprint, port, credentials } = order;
   return {
@@ -142,13 +156,18 @@ function toTunnelState(state: PlanState, clock: EdgeClock, openedWallMs: number)
   }
 }
 
-/** Each reason once: a server that is away for hours is one line, not thousands. */
-function logChange(log: Logger, before: PlanState, after: PlanState): void {
-  if (before.kind !== 'open' && after.kind === 'open')
-    log.info('tunnel open', { port: after.order.port, server: after.order.tunnelAddress });
-  if (after.kind === 'closed' && before.kind !== 'closed') log.info('tunnel closed', { why: after.why });
-  if (after.kind !== 'waiting') return;
-  const fields = { reason: after.reason, attempt: after.attempt, port: after.order.port };
-  if (before.kind === 'open' || after.attempt === 1) log.warn('tunnel not open, tried again', fields);
-  else log.debug('tunnel not open, tried again', fields);
+/** Each reason once: a server that is away for hours is one line, not thousands. Open or closed, it may be said again. */
+function createChangeLog(log: Logger): (before: PlanState, after: PlanState) => void {
+  let said: string | undefined;
+  return (before, after) => {
+    if (before.kind !== 'open' && after.kind === 'open')
+      log.info('tunnel open', { port: after.order.port, server: after.order.tunnelAddress });
+    if (after.kind === 'closed' && before.kind !== 'closed') log.info('tunnel closed', { why: after.why });
+    if (after.kind === 'open' || after.kind === 'closed') said = undefined;
+    if (after.kind !== 'waiting') return;
+    const fields = { reason: after.reason, attempt: after.attempt, port: after.order.port };
+    if (after.reason === said) log.debug('tunnel not open, tried again', fields);
+    else log.warn('tunnel not open, tried again', fields);
+    said = after.reason;
+  };
 }
