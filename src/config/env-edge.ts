@@ -95,7 +95,7 @@ export const edgeVariables: readonly Variable[] = [
     ['mtlscacert', 'sslcacert'],
     'path',
     '',
-    "CA of Portainer's certificate, in place of the system's",
+    "CA of Portainer's certificate when polling, in place of the system's and of those that Node brings",
   ),
   edge(
     'ASSETS_PATH',

@@ -7,6 +7,7 @@ import { AgentError, toAgentError } from '../errors.ts';
 import type { PortainerAnswer, PortainerRequest } from './edge.ts';
 import { createProxyDispatcher, type Proxies } from './proxy-dispatcher.ts';
 import { nextUrl } from './redirect.ts';
+import { trustSystem } from './system-trust.ts';
 
 export interface PortainerClientOptions {
   /** Of the key: scheme, host, perhaps a path; no trailing slash. */
@@ -151,6 +152,7 @@ async function versionOf(options: PortainerClientOptions): Promise<string> {
 
 async function createDispatcher(options: PortainerClientOptions): Promise<Dispatcher> {
   const { baseUrl, insecure, mtls, proxies } = options;
+  if (!insecure && mtls?.ca === undefined) trustSystem();
   const read = async (file: string | undefined): Promise<string | undefined> =>
     insecure || file === undefined ? undefined : readFile(file, 'utf8');
   const [cert, key, ca] = await Promise.all([read(mtls?.cert), read(mtls?.key), read(mtls?.ca)]);

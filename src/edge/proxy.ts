@@ -3,8 +3,9 @@
 
 import { once } from 'node:events';
 import { connect, isIP, type Socket } from 'node:net';
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { AgentError } from '../errors.ts';
+import { trustSystem } from './system-trust.ts';
 import { toHostPort } from './tunnel/address.ts';
 
 export interface HostPort {
@@ -34,16 +35,12 @@ export async function connectBy(via: URL | undefined, to: HostPort, signal: Abor
   }
 }
 
-/** Verifies the host. The socket is the TLS's from now on, or closed. */
-export async function startTls(
-  socket: Socket,
-  host: string,
-  signal: AbortSignal,
-  options: ConnectionOptions = {},
-): Promise<TLSSocket> {
+/** Verifies the host, by the system's CAs too. The socket is the TLS's from now on, or closed. */
+export async function startTls(socket: Socket, host: string, signal: AbortSignal): Promise<TLSSocket> {
+  trustSystem();
   // An IP address is verified too, but not named: TLS has no place for it.
   const named = isIP(host) === 0 ? { servername: host } : {};
-  const secure = connectTls({ ...options, socket, host, ...named });
+  const secure = connectTls({ socket, host, ...named });
   return whenConnected(secure, 'secureConnect', signal);
 }
 

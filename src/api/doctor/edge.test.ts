@@ -46,6 +46,11 @@ const cases: readonly IllnessCase[] = [
   ['no websockets', waiting('Unexpected server response: 404'), 'tunnel', null, /404/, /websockets/],
   ['a tunnel without DNS', waiting('dial tunnel server t:8000: getaddrinfo EAI_AGAIN t'), 'tunnel', null, /EAI_AGAIN/, /DNS/],
   ['a tunnel in TLS that fails', waiting('dial tunnel server t:443: certificate has expired'), 'tunnel', null, /expired/, /TLS fails/],
+  ['a tunnel in TLS of an unknown CA', waiting('dial tunnel server t:443 by proxy p:1: unable to get local issuer certificate'), 'tunnel', null, /issuer/, /SSL_CERT_FILE/],
+  ['a tunnel port without TLS', waiting('dial tunnel server t:80: write EPROTO 80:error:0A00010B:SSL routines::wrong version number'), 'tunnel', null, /EPROTO/, /TLS fails/],
+  ['a closed port of a host with a telling name', waiting('dial tunnel server ssl.listen.taken.corp:8404: connect ECONNREFUSED'), 'tunnel', null, /REFUSED/, /published/],
+  ['a closed port of such a Portainer', failing('GET https://tls.certificate.corp/api: connect ECONNREFUSED'), 'edge', 'https://p', /REFUSED/, /nothing listens/],
+  ['polls behind a proxy', failing('the proxy refused: HTTP/1.1 407 Proxy Authentication Required'), 'edge', 'https://p', /407/, /HTTPS_PROXY/],
   ['a tunnel port that is closed', waiting('dial tunnel server t:8000: connect ECONNREFUSED'), 'tunnel', null, /REFUSED/, /published/],
 ]; // biome-ignore format: a table
 

@@ -63,35 +63,38 @@ function checkTunnel(tunnel: TunnelState): readonly DoctorCheck[] {
 
 type Remedies = readonly (readonly [words: RegExp, remedy: string])[];
 
-/** Before all else: a proxy's refusal names a status, too. */
+/** Before what comes after it: a proxy may be refused, too, and refuse with a status. */
 const proxyRemedy: Remedies[number] = [
   /\bthe proxy\b|by proxy/,
   'check HTTPS_PROXY and HTTP_PROXY, and that the proxy lets connections to this host and port pass',
 ];
 
-/** The first that fits. */
-const networkRemedies: Remedies = [
+/** Codes of the system, before words: a host's name may have any word in it. The first that fits. */
+const reachRemedies: Remedies = [
   [
-    /ENOTFOUND|EAI_AGAIN|getaddrinfo/,
+    /\b(?:ENOTFOUND|EAI_AGAIN)\b|getaddrinfo/,
     'its name is not known here: check the DNS of this host or container, and the address in the Edge key',
   ],
-  [/ENOENT/, 'a certificate file is missing: check MTLS_SSL_CERT, MTLS_SSL_KEY and MTLS_SSL_CA'],
+  [/\bENOENT\b/, 'a certificate file is missing: check MTLS_SSL_CERT, MTLS_SSL_KEY and MTLS_SSL_CA'],
   [
-    /certificate|self-signed|CERT_|ALTNAME|EPROTO|SSL|TLS/i,
-    'TLS fails: name the CA with MTLS_SSL_CA, check the clock of this host, or whether the port speaks TLS at all',
-  ],
-  [
-    /ECONNREFUSED/,
+    /\bECONNREFUSED\b/,
     'nothing listens there: is the server up, and is the port of the Edge key the published one?',
   ],
   [
-    /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|no answer in|not open after|silent/,
+    /\b(?:ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)\b|no answer in|not open after|was silent for/,
     'nobody answers: a firewall on the way drops it, or the address in the Edge key is reachable from elsewhere only',
   ],
-  [
-    /ECONNRESET|socket hang up|closed/,
-    'it is cut on the way: does a reverse proxy or firewall close long connections?',
-  ],
+];
+
+/** In the words of Node and OpenSSL, none of which a host's name can have. Before a proxy's: it is what TLS passes. */
+const tlsRemedy = (trust: string): Remedies[number] => [
+  /(?:issuer|first|self-signed) certificate|certificate (?:has|is|chain|signature)|certificate's altnames|\bEPROTO\b|SSL routines|before secure TLS/,
+  `TLS fails: ${trust}, check the clock of this host, or whether the port speaks TLS at all`,
+];
+
+const cutRemedy: Remedies[number] = [
+  /\bECONNRESET\b|socket hang up|closed/,
+  'it is cut on the way: does a reverse proxy or firewall close long connections?',
 ];
 
 const pollRemedies: Remedies = [
@@ -108,12 +111,17 @@ const pollRemedies: Remedies = [
     'it is not Portainer that answers: check the address in the Edge key',
   ],
   [/^5\d\d/, 'look into the log of Portainer and of the proxy before it'],
-  ...networkRemedies,
+  tlsRemedy("name the CA with MTLS_SSL_CA, or add it to the system's (SSL_CERT_FILE)"),
+  proxyRemedy,
+  ...reachRemedies,
+  cutRemedy,
 ];
 const pollAdvice = 'try the address of the Edge key from this host, with curl';
 
 const tunnelRemedies: Remedies = [
+  tlsRemedy("add the CA to the system's, with SSL_CERT_FILE in a container (MTLS_SSL_CA is for polls alone)"),
   proxyRemedy,
+  ...reachRemedies,
   [
     /fingerprint/,
     'another server answers at the tunnel address, or Portainer made a new host key: check where the address leads, then make a new Edge key',
@@ -124,10 +132,10 @@ const tunnelRemedies: Remedies = [
     'the port is taken on the server; Portainer tells another one at the next attempt',
   ],
   [
-    /404|Unexpected server response|not SSH|403/,
+    /Unexpected server response|not SSH/,
     'no tunnel server answers there: publish its port (8000), and let the proxy before it pass websockets',
   ],
-  ...networkRemedies,
+  cutRemedy,
 ];
 const tunnelAdvice = 'try the tunnel address of the Edge key from this host';
 
