@@ -1,12 +1,16 @@
 // Browsing on the node that the target names, through another agent: the same answers, of any size, in v2 and v1 (Q7).
 
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, ok } from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cutPoint, mebibyte, sendCut, uploadSampled } from '../support/broken-upload.ts';
 import { browseClient, createVolume, uploadForm } from '../support/browse.ts';
 import { assertAgentHeaders, assertErrorBody } from '../support/checks.ts';
 import { eventually } from '../support/eventually.ts';
+import { seeded } from '../support/random-json.ts';
+import { encodeRequest } from '../support/raw-http.ts';
+import { scaled } from '../support/scale.ts';
 import { startTestCluster, type TestCluster } from '../support/test-cluster.ts';
 
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
@@ -82,6 +86,43 @@ for (const secret of [undefined, 'a secret of the cluster']) {
       await eventually(async () => equal((await readdir(there.data)).length, 1, 'it has begun'));
       await connection[Symbol.asyncDispose]();
       await eventually(async () => deepEqual(await readdir(there.data), []));
+    });
+
+    it(`leaves the old file there or the new one, cut at ${scaled(20, 300)} random points`, async function () {
+      this.timeout(scaled(60_000, 600_000));
+      const [entry, other] = [cluster.member('node1'), cluster.member('node2')];
+      await using there = await createVolume(other);
+      const random = seeded(scaled(18, Date.now() % 1_000_000));
+      const file = join(there.data, 'file');
+      const [old, fresh] = [Buffer.alloc(300_000, 'old '), Buffer.alloc(200_000, 'new ')];
+      const { body, type } = uploadForm('/', 'file', fresh);
+      const headers = { ...entry.signer.headers(), 'X-PortainerAgent-Target': 'node2', 'Content-Type': type };
+      const request = { method: 'POST', path: `/v2/browse/put?volumeID=${there.name}`, headers, body };
+      const bytes = encodeRequest(request, 'agent');
+      let replaced = 0;
+      for (let count = 0; count < scaled(20, 300); count += 1) {
+        await writeFile(file, old);
+        await sendCut(entry, bytes.subarray(0, cutPoint(random, bytes.length)), random);
+        // The other agent sees the cut later than we make it.
+        await eventually(async () => deepEqual(await readdir(there.data), ['file']));
+        const content = await readFile(file);
+        ok(content.equals(old) || content.equals(fresh), `a mixture after ${count} cuts`);
+        if (content.equals(fresh)) replaced += 1;
+      }
+      ok(replaced < scaled(20, 300) / 2, 'most uploads were cut before their end');
+      await writeFile(file, old);
+      equal((await entry.request(request)).status, 204);
+      deepEqual(await readFile(file), fresh);
+    });
+
+    it('passes a large upload on while it comes, in flat memory of both agents', async function () {
+      this.timeout(scaled(60_000, 900_000));
+      const [entry, other] = [cluster.member('node1'), cluster.member('node2')];
+      await using there = await createVolume(other);
+      const total = scaled(128 * mebibyte, 5 * 1024 * mebibyte);
+      const highest = await uploadSampled(entry, [entry, other], { total, target: 'node2' });
+      for (const grown of highest) ok(grown < 96 * mebibyte, `memory grew by ${grown / mebibyte} MiB`);
+      equal((await stat(join(there.data, 'large'))).size, total);
     });
 
     it('says that a node is not there', async () => {

@@ -15,14 +15,13 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cutPoint, mebibyte, sendCut, uploadSampled } from '../support/broken-upload.ts';
 import { browseClient, createVolume, uploadForm, uploadHead, uploadTail } from '../support/browse.ts';
 import { type AgentUnderTest, startAgentUnderTest, useAgent } from '../support/checks.ts';
 import { eventually } from '../support/eventually.ts';
-import { pick, type Random, seeded } from '../support/random-json.ts';
+import { seeded } from '../support/random-json.ts';
 import { encodeRequest, type RawConnection } from '../support/raw-http.ts';
 import { isLong, scaled } from '../support/scale.ts';
-
-const mebibyte = 1024 * 1024;
 
 describe('uploads that break', () => {
   const under = useAgent();
@@ -144,26 +143,8 @@ describe('uploads that break', () => {
     this.timeout(scaled(60_000, 900_000));
     await using volume = await createVolume(under());
     const total = scaled(192 * mebibyte, 5 * 1024 * mebibyte);
-    const piece = Buffer.alloc(mebibyte, 'x');
-    const [head, tail] = [uploadHead('large'), uploadTail('/')];
-    const before = await under().agent.residentBytes();
-    let highest = before;
-    await using connection = await under().connect();
-    const headers = {
-      ...under().signer.headers(),
-      'Content-Type': uploadForm('/', 'large', '').type,
-      'Content-Length': String(head.length + total + tail.length),
-    };
-    await connection.request({ method: 'POST', path: '/v2/browse/put?volumeID=vol', headers });
-    await connection.send(head);
-    for (let sent = 0; sent < total; sent += piece.length) {
-      await connection.send(piece);
-      if (sent % (16 * mebibyte) === 0) highest = Math.max(highest, await under().agent.residentBytes());
-    }
-    await connection.send(tail);
-    const answered = await connection.head(scaled(30_000, 300_000));
-    equal(answered.status, 204);
-    ok(highest - before < 96 * mebibyte, `memory grew by ${(highest - before) / mebibyte} MiB`);
+    const [grown = 0] = await uploadSampled(under(), [under()], { total });
+    ok(grown < 96 * mebibyte, `memory grew by ${grown / mebibyte} MiB`);
     const { size } = await stat(join(volume.data, 'large'));
     equal(size, total);
     equal(isLong ? total > 2 ** 32 : total > 96 * mebibyte, true, 'more than the memory that it may take');
@@ -190,20 +171,4 @@ async function beginUpload(
   });
   await connection.send(begun);
   return connection;
-}
-
-/** Anywhere, and often near what matters: the heads and the end. */
-function cutPoint(random: Random, length: number): number {
-  const kind = random();
-  if (kind < 0.6) return 1 + pick(random, length - 1);
-  return kind < 0.8 ? Math.min(length, 400 + pick(random, 400)) : length - pick(random, 120);
-}
-
-/** Cuts the connection, or ends only our side of it. */
-async function sendCut(under: AgentUnderTest, bytes: Buffer, random: Random): Promise<void> {
-  await using connection = await under.connect();
-  await connection.send(bytes);
-  if (random() < 0.7) return;
-  connection.halfClose();
-  await connection.rest();
 }
