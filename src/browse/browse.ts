@@ -4,6 +4,7 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
 import { removePath, renamePath } from './change.ts';
+import { onDisk } from './disk.ts';
 import { toBrowseError } from './fault.ts';
 import { listFolder } from './list.ts';
 import { readFileName, readParts, readRoot } from './request-path.ts';
@@ -103,17 +104,19 @@ export function createBrowse(needs: BrowseNeeds, options: BrowseOptions): Browse
 
 /** By way of the place, which was looked at: nothing but a regular file is ever opened for reading. */
 async function openFile(place: FileHandle, name: string): Promise<BrowseFile> {
-  const stats = await place.stat({ bigint: true });
+  const stats = await onDisk(() => place.stat({ bigint: true }));
   if (stats.isDirectory()) throw new AgentError('unavailable', 'open a file: it is a folder');
   if (!stats.isFile()) throw new AgentError('unavailable', 'open a file: it is a device, fifo or socket');
-  const file = await open(handlePath(place), constants.O_RDONLY | constants.O_NONBLOCK);
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const file = await onDisk(() => open(handlePath(place), flags));
   return {
     name,
     sizeBytes: Number(stats.size),
     modifiedMs: Number(stats.mtimeMs),
     tag: [stats.ino, stats.size, stats.mtimeNs].map((part) => part.toString(16)).join('-'),
     async read(position, maxBytes) {
-      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(maxBytes), 0, maxBytes, position);
+      const piece = Buffer.allocUnsafe(maxBytes);
+      const { buffer, bytesRead } = await onDisk(() => file.read(piece, 0, maxBytes, position));
       return buffer.subarray(0, bytesRead);
     },
     [Symbol.asyncDispose]: () => file.close(),

@@ -1,6 +1,7 @@
 // Removes and renames by name, in a folder that is held open: what a link leads to is never touched.
 
 import { lstat, rename, rmdir, unlink } from 'node:fs/promises';
+import { onDisk } from './disk.ts';
 import { isCode } from './fault.ts';
 import { childPath, type OpenRoot, openParent } from './walk.ts';
 
@@ -10,11 +11,11 @@ export async function removePath(root: OpenRoot, parts: readonly Buffer[]): Prom
   await using _held = folder;
   const path = childPath(folder, name);
   try {
-    await unlink(path);
+    await onDisk(() => unlink(path));
   } catch (error) {
     // Linux says EISDIR, others EPERM.
     if (!isCode(error, 'EISDIR', 'EPERM')) throw error;
-    await rmdir(path).catch((failure: unknown) => {
+    await onDisk(() => rmdir(path)).catch((failure: unknown) => {
       throw isCode(failure, 'ENOTDIR') ? error : failure;
     });
   }
@@ -35,8 +36,8 @@ export async function renamePath(
     childPath(target.folder, target.name),
   ];
   const [moved, replaced] = await Promise.all([
-    lstat(sourcePath),
-    lstat(targetPath).catch((error: unknown) => {
+    onDisk(() => lstat(sourcePath)),
+    onDisk(() => lstat(targetPath)).catch((error: unknown) => {
       if (isCode(error, 'ENOENT')) return undefined;
       throw error;
     }),
@@ -44,5 +45,5 @@ export async function renamePath(
   const isSame = replaced?.ino === moved.ino && replaced.dev === moved.dev;
   if (replaced?.isDirectory() === true && !isSame)
     throw Object.assign(new Error('rename over a folder'), { code: 'EEXIST' });
-  await rename(sourcePath, targetPath);
+  await onDisk(() => rename(sourcePath, targetPath));
 }

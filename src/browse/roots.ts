@@ -3,6 +3,7 @@
 
 import type { FileHandle } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
+import { onDisk } from './disk.ts';
 import { isCode } from './fault.ts';
 import type { Root } from './request-path.ts';
 import { toParts } from './request-path.ts';
@@ -56,7 +57,7 @@ async function openOnHost(hostRoot: string, path: string): Promise<FileHandle | 
   return ifThere(async () => {
     await using host = await openTrustedFolder(hostRoot);
     const place = await openPlace({ folder: host, leaving: 'from-root' }, toParts(Buffer.from(path)));
-    return (await place.stat()).isDirectory() ? place : void (await place.close());
+    return (await onDisk(() => place.stat())).isDirectory() ? place : void (await place.close());
   });
 }
 

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, lstat, opendir, unlink } from 'node:fs/promises';
+import { onDisk } from './disk.ts';
 import { childPath, handlePath } from './walk.ts';
 
 /** Begins the names of unfinished uploads. */
@@ -21,9 +22,12 @@ export function newUploadName(): Buffer {
 export async function sweepUploads(folder: FileHandle): Promise<void> {
   try {
     let looked = 0;
-    for await (const { name } of await opendir(handlePath(folder), { bufferSize: 256 })) {
+    await using entries = await onDisk(() => opendir(handlePath(folder), { bufferSize: 256 }));
+    for (;;) {
+      const entry = await onDisk(() => entries.read());
       looked += 1;
-      if (looked > maxSweptNames) return;
+      if (entry === null || looked > maxSweptNames) return;
+      const { name } = entry;
       if (uploadName.test(name)) await removeIfStale(childPath(folder, Buffer.from(name)));
     }
   } catch {
@@ -33,8 +37,8 @@ export async function sweepUploads(folder: FileHandle): Promise<void> {
 
 async function removeIfStale(path: Buffer): Promise<void> {
   try {
-    const stats = await lstat(path);
-    if (stats.isFile() && stats.mtimeMs < Date.now() - staleMs) await unlink(path);
+    const stats = await onDisk(() => lstat(path));
+    if (stats.isFile() && stats.mtimeMs < Date.now() - staleMs) await onDisk(() => unlink(path));
   } catch {
     // Another upload was faster, or it may not be removed.
   }

@@ -3,6 +3,7 @@
 
 import { constants, type FileHandle, lstat, open, readFile, rename, unlink } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
+import { onDisk } from './disk.ts';
 import { isCode } from './fault.ts';
 import { newUploadName, sweepUploads } from './temporary.ts';
 import { childPath, handlePath, type OpenRoot, openPlace } from './walk.ts';
@@ -37,12 +38,12 @@ async function makeFile(folder: FileHandle): Promise<Spool> {
   await sweepUploads(folder);
   const name = newUploadName();
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
-  return { folder, name, file: await open(childPath(folder, name), flags, 0o600) };
+  return { folder, name, file: await onDisk(() => open(childPath(folder, name), flags, 0o600)) };
 }
 
 export async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, at);
+    const { bytesWritten } = await onDisk(() => file.write(bytes, at));
     at += bytesWritten;
   }
 }
@@ -59,16 +60,17 @@ export async function placeSpool(spool: Spool, root: OpenRoot, place: Placement)
   await using folder = await openPlace(root, place.folderParts, 'made');
   const target = childPath(folder, place.name);
   const access = await accessOf(target, place.mode);
-  await spool.file.sync();
+  await onDisk(() => spool.file.sync());
   const beside = await moveBeside(spool, folder);
   try {
     // Not before it is in its folder: where it was spooled others may look who may not look here.
-    if (access.owner !== undefined) await beside.file.chown(access.owner.uid, access.owner.gid);
+    const { mode, owner } = access;
+    if (owner !== undefined) await onDisk(() => beside.file.chown(owner.uid, owner.gid));
     // Behind the owner, which Linux takes bits away with.
-    await beside.file.chmod(access.mode);
-    await rename(beside.path, target);
+    await onDisk(() => beside.file.chmod(mode));
+    await onDisk(() => rename(beside.path, target));
   } catch (error) {
-    await unlink(beside.path).catch(() => undefined);
+    await onDisk(() => unlink(beside.path)).catch(() => undefined);
     throw error;
   } finally {
     if (beside.file !== spool.file) await beside.file.close();
@@ -80,7 +82,7 @@ export async function placeSpool(spool: Spool, root: OpenRoot, place: Placement)
 export async function discardSpool({ folder, name, file }: Spool): Promise<void> {
   await file.close();
   try {
-    await unlink(childPath(folder, name));
+    await onDisk(() => unlink(childPath(folder, name)));
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw error;
   } finally {
@@ -96,7 +98,7 @@ interface Access {
 
 /** A file keeps its owner and permissions when it is replaced; a link is replaced, not followed. */
 async function accessOf(target: Buffer, newMode: number): Promise<Access> {
-  const replaced = await lstat(target).catch((error: unknown) => {
+  const replaced = await onDisk(() => lstat(target)).catch((error: unknown) => {
     if (isCode(error, 'ENOENT')) return undefined;
     throw error;
   });
@@ -108,7 +110,7 @@ async function accessOf(target: Buffer, newMode: number): Promise<Access> {
   return { mode: replaced.mode & 0o777, owner: { uid: replaced.uid, gid: replaced.gid } };
 }
 
-/** From Linux 4.7 on; before, the usual one. Node's own `process.umask()` clears it for a moment, for all threads. */
+/** From Linux 4.7 on; before, the usual one. Node itself can only read it by clearing it for a moment, for all threads. */
 async function readUmask(): Promise<number> {
   const digits = /^Umask:\s*([0-7]+)$/m.exec(await readFile('/proc/self/status', 'latin1'))?.[1];
   return digits === undefined ? 0o022 : Number.parseInt(digits, 8);
@@ -123,7 +125,7 @@ interface Beside {
 async function moveBeside(spool: Spool, folder: FileHandle): Promise<Beside> {
   const path = childPath(folder, spool.name);
   try {
-    await rename(childPath(spool.folder, spool.name), path);
+    await onDisk(() => rename(childPath(spool.folder, spool.name), path));
     return { file: spool.file, path };
   } catch (error) {
     if (!isCode(error, 'EXDEV')) throw error;
@@ -140,16 +142,16 @@ async function copyBeside({ file }: Spool, folder: FileHandle): Promise<Beside> 
   try {
     const buffer = Buffer.allocUnsafe(copyBytes);
     for (let at = 0; ; ) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+      const { bytesRead } = await onDisk(() => file.read(buffer, 0, buffer.length, at));
       if (bytesRead === 0) break;
       await writeAll(copy.file, buffer.subarray(0, bytesRead));
       at += bytesRead;
     }
-    await copy.file.sync();
+    await onDisk(() => copy.file.sync());
     return { file: copy.file, path };
   } catch (error) {
     await copy.file.close();
-    await unlink(path).catch(() => undefined);
+    await onDisk(() => unlink(path)).catch(() => undefined);
     throw error;
   }
 }
@@ -157,8 +159,10 @@ async function copyBeside({ file }: Spool, folder: FileHandle): Promise<Beside> 
 /** So that the name survives a power cut as the bytes do. Best effort: not every file system can. */
 async function syncFolder(folder: FileHandle): Promise<void> {
   try {
-    await using readable = await open(handlePath(folder), constants.O_RDONLY | constants.O_DIRECTORY);
-    await readable.sync();
+    await using readable = await onDisk(() =>
+      open(handlePath(folder), constants.O_RDONLY | constants.O_DIRECTORY),
+    );
+    await onDisk(() => readable.sync());
   } catch {
     // The file is in its place; only its durability is unknown.
   }

@@ -3,6 +3,7 @@
 
 import { constants, type FileHandle, mkdir, open, readlink } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
+import { onDisk } from './disk.ts';
 import { isCode } from './fault.ts';
 import { dotDot, toParts } from './request-path.ts';
 
@@ -36,7 +37,7 @@ export function childPath(folder: FileHandle, name: Buffer): Buffer {
 
 /** A folder that the agent itself names, links included. */
 export function openTrustedFolder(path: string): Promise<FileHandle> {
-  return open(path, folderFlags);
+  return onDisk(() => open(path, folderFlags));
 }
 
 export type Missing = 'refused' | 'made';
@@ -93,18 +94,18 @@ type Step =
 
 async function enter(folder: FileHandle, name: Buffer, missing: Missing): Promise<Step> {
   const path = childPath(folder, name);
-  const handle = await open(path, placeFlags).catch(async (error: unknown) => {
+  const handle = await onDisk(() => open(path, placeFlags)).catch(async (error: unknown) => {
     if (missing === 'refused' || !isCode(error, 'ENOENT')) throw error;
-    await mkdir(path, 0o755).catch((failure: unknown) => {
+    await onDisk(() => mkdir(path, 0o755)).catch((failure: unknown) => {
       // Somebody else made it meanwhile; what it is shows when it is opened.
       if (!isCode(failure, 'EEXIST')) throw failure;
     });
-    return open(path, placeFlags);
+    return onDisk(() => open(path, placeFlags));
   });
   try {
-    if (!(await handle.stat()).isSymbolicLink()) return { kind: 'place', handle };
+    if (!(await onDisk(() => handle.stat())).isSymbolicLink()) return { kind: 'place', handle };
     // Read by name, so it may be another link by now: the target is only text, and walked like every other path.
-    const target = await readlink(path, { encoding: 'buffer' });
+    const target = await onDisk(() => readlink(path, { encoding: 'buffer' }));
     await handle.close();
     return { kind: 'link', target };
   } catch (error) {

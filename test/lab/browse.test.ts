@@ -2,12 +2,15 @@
 // devices.
 
 import { deepEqual, equal, match } from 'node:assert/strict';
-import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, chown, mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
 import { browseClient, createVolume, type Requester } from '../support/browse.ts';
 import { assertErrorBody, startAgentUnderTest, useAgent } from '../support/checks.ts';
+import { eventually } from '../support/eventually.ts';
 import { runCommand } from '../support/lab/command.ts';
 import type { LabNode } from '../support/lab/node.ts';
 import { requestRaw } from '../support/raw-http.ts';
@@ -103,6 +106,30 @@ describe('browse with mounts', () => {
     }
   });
 
+  it('keeps the agent alive beside a mount that does not answer, and shows it when it is gone', async () => {
+    await using under = await startAgentUnderTest();
+    await using volume = await createVolume(under);
+    const mountpoint = join(volume.data, 'mounts', 'dead');
+    await mkdir(mountpoint, { recursive: true });
+    const client = browseClient(under, volume.name);
+    const silent = await mountSilent(mountpoint);
+    try {
+      const hanging = Array.from({ length: 8 }, () => client.ls('/mounts'));
+      await eventually(async () => equal((await client.ls('/')).status, 503), { withinMs: 30_000 });
+      // It reads files, and signatures are verified, in the threads that browsing has left.
+      equal((await under.request({ path: '/host/info' })).status, 200);
+      equal((await under.request({ path: '/host/info' })).status, 200);
+      await silent.die();
+      const answers = await Promise.all(hanging);
+      deepEqual([...new Set(answers.map(({ status }) => status))].toSorted(), [200, 503]);
+      const [entry] = await client.entries('/mounts');
+      deepEqual([entry?.Name, entry?.Dir, entry?.Size], ['dead', true, 0]);
+    } finally {
+      await silent.die();
+      await runCommand(['umount', mountpoint]);
+    }
+  });
+
   it('opens no device', async () => {
     await using volume = await createVolume(under());
     const client = browseClient(under(), volume.name);
@@ -130,6 +157,17 @@ function requesterOf({ signer }: AgentLab, { address: host }: LabNode): Requeste
         { ...request, headers: { ...signer.headers(), ...request.headers } },
       ),
   };
+}
+
+/** A file system whose server takes every question and answers none; when it dies, all of them fail. */
+async function mountSilent(folder: string): Promise<{ readonly die: () => Promise<void> }> {
+  const server = await open('/dev/fuse', 'r+');
+  const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
+  const mount = spawn('mount', ['-i', '-t', 'fuse', '-o', options, 'silent', folder], {
+    stdio: ['ignore', 'ignore', 'inherit', server.fd],
+  });
+  equal((await once(mount, 'exit'))[0], 0);
+  return { die: () => server.close() };
 }
 
 async function mountDisk(folder: string, mebibytes: number): Promise<AsyncDisposable> {

@@ -95,6 +95,10 @@ describe('browse requests', () => {
       500,
       { message: 'Unable to open file', details: 'Open a file: it is a folder' },
     ]);
+    deepEqual(failure(2, new AgentError('timeout', 'wait for the disk')), [
+      503,
+      { message: 'Unable to open file', details: 'The disk or the engine does not answer' },
+    ]);
     deepEqual(failure(2, new AgentError('engine-unreachable', 'ask engine at /run/secret.sock')), [
       500,
       { message: 'Unable to open file', details: 'Engine-unreachable' },

@@ -77,6 +77,9 @@ const messages: Readonly<Record<BrowseAction, string>> = {
 export function browseFailure({ version, action }: BrowseRequest, error: AgentError): Answer {
   if (error.code === 'request-invalid')
     return errorAnswer(400, version === 1 ? badPath : 'Invalid volume', error.message);
+  // Another try may find that it does.
+  if (error.code === 'timeout')
+    return errorAnswer(503, messages[action], 'the disk or the engine does not answer');
   // Of the engine's failures and our own a client learns the code only; their messages name paths.
   const isTold = error.code === 'unavailable' || error.code === 'limit-exceeded';
   return errorAnswer(500, messages[action], isTold ? error.message : error.code);
