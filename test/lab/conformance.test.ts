@@ -13,6 +13,7 @@ import { after, before, describe, it } from 'mocha';
 import { type Abilities, type Bench, createBench, type FreshAgent } from '../conformance/suite/bench.ts';
 import { formatTable, type Row, type RowResult, runRow } from '../conformance/suite/row.ts';
 import { rows } from '../conformance/suite/rows.ts';
+import { consoleRows } from '../conformance/suite/rows-console.ts';
 import { type AgentLab, createAgentLab, printLogsOnFailure, ready } from '../support/agent-lab.ts';
 import { eventually } from '../support/eventually.ts';
 import { type LabAgent, startAgent } from '../support/lab/agents.ts';
@@ -32,13 +33,16 @@ const titles = {
   swarm: 'on a Swarm of three, asked through a worker',
 } as const;
 
+type BenchName = keyof typeof titles;
+const benchNames = ['alone', 'swarm'] as const;
+
 describe('the Portainer contract', function () {
   this.timeout(setUpMs);
   let standalone: Lab;
   let swarm: AgentLab;
   let alone: LabAgent;
-  const benches: { alone?: Bench; swarm?: Bench } = {};
-  const waiting = new Map<Row, Promise<RowResult>>();
+  const benches: Partial<Record<BenchName, Bench>> = {};
+  const waiting = { alone: new Map<Row, Promise<RowResult>>(), swarm: new Map<Row, Promise<RowResult>>() };
   const tables = new Map<string, RowResult[]>();
 
   before(async () => {
@@ -63,8 +67,11 @@ describe('the Portainer contract', function () {
       abilities: swarmAbilities(swarm),
     });
     // They take minutes of nothing but waiting, and the others are carried out meanwhile.
-    for (const row of rows.filter(({ waits }) => waits === true))
-      waiting.set(row, runRow(row, benches.alone));
+    const { alone: one, swarm: three } = benches;
+    for (const row of rows.filter(({ waits }) => waits === true)) {
+      waiting.alone.set(row, runRow(row, one));
+      waiting.swarm.set(row, runRow(row, three));
+    }
   });
 
   after(async () => {
@@ -78,15 +85,10 @@ describe('the Portainer contract', function () {
 
   printLogsOnFailure(() => swarm);
 
-  for (const on of ['alone', 'swarm'] as const) {
+  for (const on of benchNames) {
     describe(titles[on], () => {
-      for (const row of rows.filter((one) => one.waits !== true && isFor(one, on))) {
-        it(`${row.id} ${row.what}`, async () => {
-          const bench = benches[on];
-          assert.ok(bench);
-          check(titles[on], await runRow(row, bench));
-        }).timeout((row.timeoutMs ?? setUpMs) + 10_000);
-      }
+      for (const row of rows.filter((one) => one.waits !== true && !killsAgents(one) && isFor(one, on)))
+        itRuns(row, on);
     });
   }
 
@@ -160,16 +162,34 @@ describe('the Portainer contract', function () {
     }
   });
 
-  // A suite of its own: tests of this one would come before all of the nested ones.
-  describe('beside the others', () => {
-    for (const row of rows.filter(({ waits }) => waits === true)) {
-      it(`${row.id} ${row.what}`, async () => {
-        const result = await waiting.get(row);
-        assert.ok(result);
-        check(titles.alone, result);
-      }).timeout((row.timeoutMs ?? setUpMs) + 10_000);
-    }
+  // Suites of their own: tests of this one would come before all of the nested ones.
+  describe('beside the others: consoles that idle on every node', () => itWaited(consoleRows));
+
+  describe('with agents killed, once no console is open on them', () => {
+    for (const row of rows.filter(killsAgents)) itRuns(row, 'swarm');
   });
+
+  describe('beside the others: the rest', () => itWaited(rows.filter((row) => !consoleRows.includes(row))));
+
+  function itRuns(row: Row, on: BenchName): void {
+    it(`${row.id} ${row.what}`, async () => {
+      const bench = benches[on];
+      assert.ok(bench);
+      check(titles[on], await runRow(row, bench));
+    }).timeout((row.timeoutMs ?? setUpMs) + 10_000);
+  }
+
+  function itWaited(some: readonly Row[]): void {
+    for (const row of some.filter(({ waits }) => waits === true)) {
+      for (const on of benchNames) {
+        it(`${row.id} ${row.what}: ${titles[on]}`, async () => {
+          const result = await waiting[on].get(row);
+          assert.ok(result);
+          check(titles[on], result);
+        }).timeout((row.timeoutMs ?? setUpMs) + 10_000);
+      }
+    }
+  }
 
   /** Here an improvement that is missing is a failure, and so is a row that cannot be run. */
   function check(on: string, result: RowResult): void {
@@ -185,6 +205,10 @@ function isFor({ needs = [] }: Row, on: 'alone' | 'swarm'): boolean {
   if (needs.includes('secret')) return false;
   if (needs.includes('swarm')) return on === 'swarm';
   return on === 'alone' || !needs.includes('fresh');
+}
+
+function killsAgents({ needs = [] }: Row): boolean {
+  return needs.includes('kill');
 }
 
 function aloneAbilities({ pid, node: { engineSocket } }: LabAgent): Abilities {

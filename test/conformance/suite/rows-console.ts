@@ -150,19 +150,24 @@ export const consoleRows: readonly Row[] = [
   },
   {
     id: 'W5',
-    what: 'a ping every 50 s; an idle console survives',
+    what: 'a ping every 50 s; an idle console survives, here and on other nodes',
     waits: true,
     timeoutMs: 2_400_000,
     async run(bench) {
       const idleMs = bench.long ? 1_800_000 : 120_000;
-      await using console_ = await openRaw(bench, bench.box());
-      const { promise, resolve } = Promise.withResolvers<void>();
-      setTimeout(resolve, idleMs);
-      await promise;
-      const expected = Math.floor(idleMs / 50_000);
-      ok(Math.abs(console_.pings() - expected) <= Math.max(1, expected * 0.1), `${console_.pings()} pings`);
-      await console_.send('still there\n');
-      await console_.until('still there');
+      await Promise.all(
+        bench.boxes.map(async (box) => {
+          await using console_ = await openRaw(bench, box);
+          const { promise, resolve } = Promise.withResolvers<void>();
+          setTimeout(resolve, idleMs);
+          await promise;
+          const expected = Math.floor(idleMs / 50_000);
+          const pings = console_.pings();
+          ok(Math.abs(pings - expected) <= Math.max(1, expected * 0.1), `${box.node}: ${pings} pings`);
+          await console_.send('still there\n');
+          await console_.until('still there');
+        }),
+      );
     },
   },
   {
