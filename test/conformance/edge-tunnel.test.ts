@@ -4,10 +4,23 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { eventually } from '../support/eventually.ts';
-import { echoed, startTunnelBed } from '../support/tunnel-bed.ts';
+import { dial, echoed, startTunnelBed } from '../support/tunnel-bed.ts';
 import { tunnelCases } from '../support/tunnel-cases.ts';
-import { startChiselTunnelServer as startServer } from '../support/tunnel-servers.ts';
+import {
+  type ChiselTunnelServer,
+  startChiselTunnelServer as startServer,
+} from '../support/tunnel-servers.ts';
 import { tunnelVectors } from '../support/tunnel-vectors.ts';
+
+const startNewer = (): Promise<ChiselTunnelServer> => startServer('127.0.0.1', { halfCloses: true });
+
+async function askAndEnd(port: number): Promise<string> {
+  const socket = await dial(port);
+  socket.end('question');
+  const said: Buffer[] = [];
+  for await (const chunk of socket as AsyncIterable<Buffer>) said.push(chunk);
+  return Buffer.concat(said).toString();
+}
 
 describe('tunnel to a chisel server', () => {
   tunnelCases(startServer);
@@ -47,6 +60,48 @@ describe('tunnel to a chisel server', () => {
       assert.equal(await server.chisel().probe(type, '10.0.1.5:9001'), refused, type);
     }
     assert.equal(bed.api.connections(), 0);
+  });
+
+  /** Answers when it has heard all; what it writes after that is counted as any other. */
+  const answerAtEnd = (socket: Socket): void => {
+    socket.resume();
+    socket.on('end', () => setTimeout(() => socket.end('answer'), 50));
+  };
+
+  it('ends both directions for a server that closes at the end of one', async () => {
+    await using bed = await startTunnelBed({ startServer, onSocket: answerAtEnd });
+    await bed.opened();
+    assert.equal(await askAndEnd(bed.order.port), '');
+    await eventually(() => assert.equal(bed.api.connections(), 0));
+  });
+
+  it('answers through a server that tells the end of one direction', async () => {
+    await using bed = await startTunnelBed({ startServer: startNewer, onSocket: answerAtEnd });
+    await bed.opened();
+    assert.equal(await askAndEnd(bed.order.port), 'answer');
+    await eventually(() => assert.equal(bed.api.connections(), 0));
+    const state = bed.tunnel.state();
+    assert.ok(state.kind === 'open' && state.channels === 0);
+  });
+
+  it('ends what has no end of its own when such a server closes after all', async () => {
+    const goOn = (socket: Socket): void => {
+      socket.resume();
+      const timer = setInterval(() => socket.write('line\n'), 20);
+      socket.on('close', () => clearInterval(timer));
+    };
+    await using bed = await startTunnelBed({ startServer: startNewer, onSocket: goOn });
+    await bed.opened();
+    const client = await dial(bed.order.port);
+    client.on('error', () => undefined);
+    client.end('question');
+    let lines = 0;
+    client.on('data', () => {
+      lines += 1;
+    });
+    await eventually(() => lines > 5);
+    client.destroy();
+    await eventually(() => assert.equal(bed.api.connections(), 0));
   });
 
   const strangers: readonly (readonly [string, (socket: Socket) => void, RegExp])[] = [

@@ -1,7 +1,11 @@
 // The two kinds of tunnel server as one form: a chisel server of our own, and Debian's OpenSSH.
 
 import assert from 'node:assert/strict';
-import { type ChiselServer, startChiselServer } from './edge-server/chisel-server.ts';
+import {
+  type ChiselServer,
+  type ChiselServerOptions,
+  startChiselServer,
+} from './edge-server/chisel-server.ts';
 import { type OpenSsh, startOpenSsh } from './openssh.ts';
 import type { TunnelServer } from './tunnel-bed.ts';
 import { tunnelVectors } from './tunnel-vectors.ts';
@@ -14,9 +18,12 @@ export interface ChiselTunnelServer extends TunnelServer {
 const user = 'user1234';
 const password = 'pass5678';
 
-export async function startChiselTunnelServer(host: string = '127.0.0.1'): Promise<ChiselTunnelServer> {
+export async function startChiselTunnelServer(
+  host: string = '127.0.0.1',
+  options: Pick<ChiselServerOptions, 'halfCloses'> = {},
+): Promise<ChiselTunnelServer> {
   const hostKeyPem = tunnelVectors.chisel.hostKey.privateKeySec1Pem;
-  let chisel = await startChiselServer({ hostKeyPem, host });
+  let chisel = await startChiselServer({ ...options, hostKeyPem, host });
   const { port, fingerprint } = chisel;
   let allowed = 0;
   const allow = (wanted: number): void => {
@@ -34,7 +41,7 @@ export async function startChiselTunnelServer(host: string = '127.0.0.1'): Promi
     logins: () => chisel.logins(),
     stop: () => chisel.stop(),
     async start(): Promise<void> {
-      chisel = await startChiselServer({ hostKeyPem, host, port });
+      chisel = await startChiselServer({ ...options, hostKeyPem, host, port });
       allow(allowed);
     },
     async [Symbol.asyncDispose](): Promise<void> {

@@ -29,12 +29,13 @@ export async function carry(
 }
 
 async function carryBetween(channel: LinkChannel, local: Duplex): Promise<void> {
-  const { stream, halfCloses } = channel;
+  const { stream, closedByPeer } = channel;
   const gone = untilClosed(local);
   const there = copy(stream, local, toLocal(local));
   const back = copy(local, stream, channel);
   try {
-    await (halfCloses ? Promise.all([there, back]) : Promise.race([there, back]));
+    if (closedByPeer === undefined) await Promise.all([there, back]);
+    else await Promise.race([there.then(() => closedByPeer), back]);
     // What the other side said before it left still reaches the API.
     local.end();
     await Promise.race([untilFinished(local), gone]);

@@ -146,10 +146,10 @@ function createSession(
       onReady,
       checkHostKey: (blob) => assertFingerprint(blob, fingerprint),
       random: randomBytes,
-      onChannel: (stream) =>
+      onChannel: (stream, closedByPeer) =>
         onChannel({
           stream,
-          halfCloses: false,
+          closedByPeer,
           write: (chunk) => stream.write(chunk),
           isBlocked: () => false,
           onFree: () => () => undefined,

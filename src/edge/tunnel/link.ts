@@ -24,8 +24,11 @@ export interface LinkNeeds {
 /** One connection that somebody made at the server's end. */
 export interface LinkChannel {
   readonly stream: Duplex;
-  /** Whether the end of one direction leaves the other one open. */
-  readonly halfCloses: boolean;
+  /**
+   * Undefined: each direction ends by itself. Else our end closes both, and the peer's end its own alone: this resolves when
+   * the peer has closed both, and what it sent before is still to be read.
+   */
+  readonly closedByPeer: Promise<void> | undefined;
   /** As `stream.write`, in as few packets of the network as the transport can. */
   readonly write: (chunk: Buffer) => boolean;
   /** Writing is to stop: the connection holds enough. */

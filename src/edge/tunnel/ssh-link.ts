@@ -167,7 +167,7 @@ function toLinkChannel(stream: ClientChannel, socket: Duplex, gate: Gate): LinkC
   stream.on('error', () => undefined);
   return {
     stream,
-    halfCloses: true,
+    closedByPeer: undefined,
     write(chunk): boolean {
       // ssh2 writes head, body and tag of each packet one by one: three system calls, and with them three packets.
       socket.cork();

@@ -1,5 +1,5 @@
 // A chisel server as Portainer runs it, for reverse remotes: websocket, SSH, `config`, and a listener per tunnel.
-// Strict where the real one is: a message for an unknown channel ends the connection, and nothing half-closes.
+// Strict where the real one is: a message for an unknown channel ends the connection, and nothing half-closes unless told to.
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -24,6 +24,8 @@ export interface ChiselServerOptions {
   readonly host?: string;
   /** Where clients of the tunnel connect. The real one listens on all addresses. */
   readonly listenHost?: string;
+  /** As from 1.12 on: the end of what a client sends is told, and the client can still be answered. Default: no. */
+  readonly halfCloses?: boolean;
 }
 
 export interface ChiselServer extends AsyncDisposable {
@@ -91,6 +93,7 @@ export async function startChiselServer(options: ChiselServerOptions): Promise<C
         hostKey,
         permissions,
         listenHost: options.listenHost ?? '127.0.0.1',
+        halfCloses: options.halfCloses ?? false,
         fault: (text) => faults.push(text),
         onLogin: () => {
           logins += 1;
@@ -138,6 +141,7 @@ interface SessionContext {
   readonly hostKey: Parameters<typeof createSshServer>[0]['hostKey'];
   readonly permissions: ReadonlyMap<string, Permission>;
   readonly listenHost: string;
+  readonly halfCloses: boolean;
   readonly fault: (text: string) => void;
   readonly onLogin: () => void;
 }
@@ -150,6 +154,7 @@ interface ServerChannel {
   /** What the client may send. */
   ownWindow: number;
   queue: Buffer[];
+  sentEof: boolean;
   sentClose: boolean;
   gotClose: boolean;
 }
@@ -229,6 +234,7 @@ function createSession(websocket: WebSocket, context: SessionContext): Session {
       window: 0,
       ownWindow: windowBytes,
       queue: [],
+      sentEof: false,
       sentClose: false,
       gotClose: false,
     };
@@ -257,7 +263,18 @@ function createSession(websocket: WebSocket, context: SessionContext): Session {
     if (channel.gotClose) channels.delete(number);
   };
 
-  /** Sends what the window allows; the end of the socket's data closes both directions, as the real one does. */
+  /** The client has said all: up to 1.11 nothing that comes after is given to it. */
+  const onClientEnd = (number: number, channel: ServerChannel): void => {
+    if (!context.halfCloses) {
+      close(number, channel);
+      channel.socket.destroySoon();
+    } else if (!channel.sentEof && !channel.sentClose && channel.peer !== undefined) {
+      channel.sentEof = true;
+      ssh.send(Buffer.concat([Buffer.from([96]), num(channel.peer)]));
+    }
+  };
+
+  /** Sends what the window allows. */
   const pump = (number: number, channel: ServerChannel): void => {
     for (
       let [chunk] = channel.queue;
@@ -271,7 +288,7 @@ function createSession(websocket: WebSocket, context: SessionContext): Session {
       else channel.queue[0] = chunk.subarray(size);
     }
     if (channel.queue.length === 0) {
-      if (channel.socket.readableEnded) close(number, channel);
+      if (channel.socket.readableEnded) onClientEnd(number, channel);
       else channel.socket.resume();
     } else channel.socket.pause();
   };
@@ -334,6 +351,8 @@ function createSession(websocket: WebSocket, context: SessionContext): Session {
           fault('window exceeded');
           return;
         }
+        // It was told, and this was under way.
+        if (channel.sentClose) return;
         channel.socket.write(data, () => {
           channel.ownWindow += data.length;
           if (channel.sentClose || channels.get(number) !== channel) return;

@@ -1,5 +1,5 @@
 // One channel as a stream: data in packets of the size that the peer takes, windows in both directions.
-// chisel has no half-close, so the end of writing closes the channel; after our CLOSE nothing more is sent for it.
+// The end of writing closes the channel, since chisel up to 1.11 has no half-close; after our CLOSE nothing more is sent for it.
 
 import { Duplex } from 'node:stream';
 import { AgentError } from '../../../errors.ts';
@@ -33,6 +33,9 @@ const maxPeerWindow = 2 ** 32 - 1;
 /** The methods named `on…` are what the peer sent; they throw when the peer may not. */
 export class Channel {
   readonly stream: Duplex;
+  /** The peer has closed it. Never rejects; a lost connection is told by the stream's end alone. */
+  readonly closed: Promise<void>;
+  readonly #closed = Promise.withResolvers<void>();
   readonly #needs: ChannelNeeds;
   readonly #options: ChannelOptions;
   readonly #packetBytes: number;
@@ -50,6 +53,7 @@ export class Channel {
   #gotEof = false;
 
   constructor(needs: ChannelNeeds, options: ChannelOptions) {
+    this.closed = this.#closed.promise;
     this.#needs = needs;
     this.#options = options;
     this.#packetBytes = Math.min(options.peerMaxPacket, maxChannelDataBytes);
@@ -116,6 +120,7 @@ export class Channel {
   onClose(): void {
     if (this.#gotClose) throw violation('a second close');
     this.#gotClose = true;
+    this.#closed.resolve();
     this.onEof();
     if (this.#sentClose) this.#needs.onClosed();
     else this.#close();

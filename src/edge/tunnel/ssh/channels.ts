@@ -16,8 +16,8 @@ export interface Channels {
 export interface ChannelsNeeds {
   readonly send: (payload: Buffer) => void;
   readonly isBlocked: () => boolean;
-  /** Takes what the server opened. */
-  readonly onChannel: (channel: Duplex) => void;
+  /** Takes what the server opened. `closed` resolves when the server closes it, which the end of its data need not mean. */
+  readonly onChannel: (channel: Duplex, closed: Promise<void>) => void;
 }
 
 export interface ChannelsOptions {
@@ -83,7 +83,7 @@ export function createChannels(needs: ChannelsNeeds, options: ChannelsOptions): 
     open.set(number, channel);
     const sizes = [u32(windowBytes), u32(maxChannelDataBytes)];
     send(message(msg.channelOpenConfirmation, u32(peerNumber), u32(number), ...sizes));
-    needs.onChannel(channel.stream);
+    needs.onChannel(channel.stream, channel.closed);
   };
 
   return {
