@@ -101,6 +101,8 @@ describe('browse with mounts', () => {
       match(full.body.toString(), /Save a file: no space left on device/);
       equal((await readFile(join(disk, 'file'))).equals(content), true);
       deepEqual([await readdir(disk), await readdir(spool)], [['file'], []]);
+      const renamed = await client.rename('/host/mnt/disk/file', '/host/var/tmp/file');
+      match(renamed.body.toString(), /Rename a file: it would have to go to another file system/);
     } finally {
       await rm(hostRoot, { recursive: true, force: true });
     }
