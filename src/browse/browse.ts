@@ -116,8 +116,12 @@ async function openFile(place: FileHandle, name: string): Promise<BrowseFile> {
     tag: [stats.ino, stats.size, stats.mtimeNs].map((part) => part.toString(16)).join('-'),
     async read(position, maxBytes) {
       const piece = Buffer.allocUnsafe(maxBytes);
-      const { buffer, bytesRead } = await onDisk(() => file.read(piece, 0, maxBytes, position));
-      return buffer.subarray(0, bytesRead);
+      try {
+        const { bytesRead } = await onDisk(() => file.read(piece, 0, maxBytes, position));
+        return piece.subarray(0, bytesRead);
+      } catch (error) {
+        throw toBrowseError(error, 'read a file');
+      }
     },
     [Symbol.asyncDispose]: () => file.close(),
   };

@@ -6,6 +6,7 @@ import { extname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type Koa from 'koa';
 import type { BrowseFile } from '../../browse/browse.ts';
+import { AgentError } from '../../errors.ts';
 import { errorAnswer } from '../error-response.ts';
 import { decideShare, type FileFacts, type Share } from './browse-range.ts';
 
@@ -13,12 +14,13 @@ const pieceBytes = 256 * 1024;
 /** What the type of a file without a known ending is guessed from, as Go does. */
 const sniffBytes = 512;
 
+/** Rejects with what reading rejects with; where the head is out by then, the connection has been cut. */
 export async function sendFile(context: Koa.Context, file: BrowseFile): Promise<void> {
   const { res } = context;
   const facts = { sizeBytes: file.sizeBytes, modifiedMs: file.modifiedMs, etag: `"${file.tag}"` };
   const share = decideShare(context.req.headers, facts);
-  setHeaders(context, facts, share);
   if (share.kind === 'unsatisfiable' || share.kind === 'precondition-failed') {
+    setHeaders(context, facts, share);
     const status = share.kind === 'unsatisfiable' ? 416 : 412;
     const { body } = errorAnswer(
       status,
@@ -31,16 +33,21 @@ export async function sendFile(context: Koa.Context, file: BrowseFile): Promise<
     return;
   }
   if (share.kind === 'not-modified') {
+    setHeaders(context, facts, share);
     context.status = 304;
     return;
   }
-  await setType(context, file);
   const [first, last] = share.kind === 'part' ? [share.first, share.last] : [0, file.sizeBytes - 1];
+  // All that may fail, before a head of this answer is there.
+  const begin = await readPiece(file, first, last);
+  context.type = extname(file.name);
+  if (context.type === '') context.set('Content-Type', await guessType(file));
+  setHeaders(context, facts, share);
   context.status = share.kind === 'part' ? 206 : 200;
   context.length = last - first + 1;
   // The stream is ours from here: koa leaves a broken one open.
   context.respond = false;
-  await send(res, pieces(file, first, last));
+  await send(res, pieces(file, begin, first, last));
 }
 
 function setHeaders(context: Koa.Context, facts: FileFacts, share: Share): void {
@@ -55,19 +62,24 @@ function setHeaders(context: Koa.Context, facts: FileFacts, share: Share): void 
   if (share.kind === 'unsatisfiable') context.set('Content-Range', `bytes */${sizeBytes}`);
 }
 
-async function setType(context: Koa.Context, file: BrowseFile): Promise<void> {
-  context.type = extname(file.name);
-  if (context.type !== '') return;
+async function guessType(file: BrowseFile): Promise<string> {
   const start = await file.read(0, sniffBytes);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what texts do not hold
   const isText = !/[\u0000-\u0008\u000b\u000e-\u001a\u001c-\u001f]/.test(start.toString('latin1'));
-  context.set('Content-Type', isText ? 'text/plain; charset=utf-8' : 'application/octet-stream');
+  return isText ? 'text/plain; charset=utf-8' : 'application/octet-stream';
 }
 
-async function* pieces(file: BrowseFile, first: number, last: number): AsyncGenerator<Buffer> {
-  for (let at = first; at <= last; ) {
-    const piece = await file.read(at, Math.min(pieceBytes, last - at + 1));
-    if (piece.length === 0) throw new Error('the file became shorter');
+/** Empty behind the last byte. */
+async function readPiece(file: BrowseFile, at: number, last: number): Promise<Buffer> {
+  if (at > last) return Buffer.alloc(0);
+  const piece = await file.read(at, Math.min(pieceBytes, last - at + 1));
+  if (piece.length === 0) throw new AgentError('unavailable', 'read a file: it became shorter meanwhile');
+  return piece;
+}
+
+async function* pieces(file: BrowseFile, begin: Buffer, first: number, last: number): AsyncGenerator<Buffer> {
+  let at = first;
+  for (let piece = begin; piece.length > 0; piece = await readPiece(file, at, last)) {
     yield piece;
     at += piece.length;
   }
@@ -75,5 +87,11 @@ async function* pieces(file: BrowseFile, first: number, last: number): AsyncGene
 
 /** The head is out, so that a failure can only be told by cutting the connection, which `pipeline` does. */
 async function send(res: ServerResponse, content: AsyncGenerator<Buffer>): Promise<void> {
-  await pipeline(content, res).catch(() => res.destroy());
+  try {
+    await pipeline(content, res);
+  } catch (error) {
+    res.destroy();
+    // Everything else is a client that left.
+    if (error instanceof AgentError) throw error;
+  }
 }

@@ -41,20 +41,27 @@ export function createBrowseRoutes({ browse, log }: BrowseRoutesNeeds): ServeBro
         error instanceof AgentError
           ? error
           : new AgentError('unavailable', `browse ${request.action}: failed`, { cause: error });
-      logFailure(log, request, failure);
+      logFailure(log, request, failure, context.res.headersSent);
       reply(context, browseFailure(request, failure));
     }
   };
 }
 
-function logFailure(log: Logger, { action, volumeId }: BrowseRequest, failure: AgentError): void {
+/** Of an answer that was cut the client learns nothing else. */
+function logFailure(
+  log: Logger,
+  { action, volumeId }: BrowseRequest,
+  failure: AgentError,
+  isCut: boolean,
+): void {
   const fields = {
     reason: failure.code,
     action,
     volume: volumeId?.slice(0, maxLoggedChars),
     error: failure.message,
   };
-  if (failure.code === 'request-invalid') log.warn('browse refused', fields);
+  if (isCut) log.warn('browse cut', fields);
+  else if (failure.code === 'request-invalid') log.warn('browse refused', fields);
   else log.debug('browse failed', fields);
 }
 
