@@ -6,8 +6,9 @@ import type { Agent } from 'node:https';
 import { createProxyServer } from 'http-proxy-3';
 import Koa from 'koa';
 import type { ClusterView, Member } from '../cluster/cluster.ts';
-import { AgentError, toAgentError } from '../errors.ts';
+import { AgentError, reasonOf, toAgentError } from '../errors.ts';
 import { answer, type Exchange } from '../exchange.ts';
+import type { Logger } from '../log.ts';
 import { flotillaHeaderPrefix, portainerHeaders } from '../wire.ts';
 import type { FoundRoute } from './compat.ts';
 import { errorAnswer } from './error-response.ts';
@@ -28,6 +29,7 @@ export interface OwnRoutesNeeds {
   readonly browse: ServeBrowse;
   /** Answers with an error in the compat listener's shape. */
   readonly fail: (exchange: Exchange, error: AgentError) => void;
+  readonly log: Logger;
 }
 
 export interface OwnRoutesOptions {
@@ -57,7 +59,7 @@ type Handler = (context: Koa.Context) => Promise<void> | void;
 
 export function createOwnRoutes(needs: OwnRoutesNeeds, options: OwnRoutesOptions): OwnRoutes {
   const handlers = createHandlers(needs, options);
-  const app = createApp(handlers, needs.browse);
+  const app = createApp(handlers, needs);
   const relay = createRelay(needs, options);
 
   const serveHere = (exchange: Exchange, route: string, headers: readonly string[]): void => {
@@ -154,7 +156,7 @@ function sendJson(context: Koa.Context, status: number, value: unknown): void {
 
 function createApp(
   handlers: ReadonlyMap<string, Handler>,
-  serveBrowse: ServeBrowse,
+  { browse: serveBrowse, log }: Pick<OwnRoutesNeeds, 'browse' | 'log'>,
 ): (req: IncomingMessage, res: ServerResponse, route: string) => void {
   const app = new Koa();
   // Failures are answered and logged below; what is left are clients that went, which koa would print to stderr.
@@ -167,8 +169,9 @@ function createApp(
     try {
       if (browse === undefined) await handlers.get(route)?.(context);
       else await serveBrowse(context, browse);
-    } catch {
-      const { status, body } = errorAnswer(500, 'Unable to retrieve host information');
+    } catch (error) {
+      log.warn('own route failed', { route, error: reasonOf(error) });
+      const { status, body } = errorAnswer(500, failureOf(route));
       context.status = status;
       context.set('Content-Type', 'application/json');
       context.body = body;
@@ -179,6 +182,10 @@ function createApp(
     routes.set(req, route);
     void callback(req, res);
   };
+}
+
+function failureOf(route: string): string {
+  return route === 'GET /host/info' ? 'Unable to retrieve host information' : 'Unable to serve this request';
 }
 
 /** Empty and own name mean here; a lone agent ignores the header (agent-api.md 8.1). */

@@ -1,5 +1,6 @@
 // Builds the two TCP listeners, each with its gate, and the proxy behind them.
 
+import { Agent, type Dispatcher } from 'undici';
 import { createCompatGate, type EdgeGate } from '../api/compat.ts';
 import { createFail } from '../api/error-response.ts';
 import type { Metrics } from '../api/metrics.ts';
@@ -9,7 +10,7 @@ import { createOwnRoutes } from '../api/own-routes.ts';
 import { createPeerAgent } from '../api/peer-client.ts';
 import { createPeerGate } from '../api/peers.ts';
 import { createBrowseRoutes, type ServeBrowse } from '../api/routes/browse.ts';
-import { createDockerHub } from '../api/routes/dockerhub.ts';
+import { createDockerHub, type DockerHub } from '../api/routes/dockerhub.ts';
 import { readHostInfo } from '../api/routes/host-info.ts';
 import {
   type Consoles,
@@ -27,6 +28,8 @@ import { createBrowse } from '../browse/browse.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Config } from '../config/config.ts';
 import { answerKeyExchange } from '../edge/key-spread.ts';
+import { createProxyDispatcher } from '../edge/proxy-dispatcher.ts';
+import { trustSystem } from '../edge/system-trust.ts';
 import { streamClassOf } from '../proxy/classify.ts';
 import { createLists, type Lists } from '../proxy/lists.ts';
 import { createFindOwner } from '../proxy/owner/full-id.ts';
@@ -89,9 +92,10 @@ export function buildListeners({ ground, cluster, reach, metrics, lists, edge }:
       peerAgent: (member) => createPeerAgent(reach.dial, member),
       hostInfo: () => readHostInfo(config.agent.hostRoot),
       consoles,
-      dockerHub: createDockerHub(config.dockerHub),
+      dockerHub: buildDockerHub(ground),
       browse: buildBrowse(ground),
       fail,
+      log: apiLog,
     },
     { clustered, answerHeaders, keepSignature: !hasSecret },
   );
@@ -135,6 +139,29 @@ export function buildListeners({ ground, cluster, reach, metrics, lists, edge }:
     );
   return { compat: listener(compatGate.handle), peers: listener(peerGate.handle), consoles };
 }
+
+/** The rules of Edge polling: which proxy is decided by the scheme, and `NO_PROXY` by the host. */
+function buildDockerHub({ config, log }: Ground): DockerHub {
+  const { proxies } = config.dockerHub;
+  const direct = new Agent();
+  let proxied: Dispatcher | undefined;
+  return createDockerHub(
+    {
+      dispatcherOf(url) {
+        if ((url.startsWith('https:') ? proxies.https : proxies.http) === undefined) return direct;
+        // A proxy that looks into TLS is known to the system only.
+        trustSystem();
+        proxied ??= createProxyDispatcher(proxies, { minVersion: 'TLSv1.2' }, hubIdleMs);
+        return proxied;
+      },
+      log: log.child('dockerhub'),
+    },
+    config.dockerHub,
+  );
+}
+
+/** For the second of two calls; nobody asks again soon. */
+const hubIdleMs = 4_000;
 
 function buildBrowse({ config, docker, log }: Ground): ServeBrowse {
   const browse = createBrowse(

@@ -76,6 +76,14 @@ export interface Seed {
   readonly port: number;
 }
 
+/** Undefined: none. */
+export interface ProxiesConfig {
+  readonly http: string | undefined;
+  readonly https: string | undefined;
+  /** Hosts that are reached directly, separated by commas. */
+  readonly except: string | undefined;
+}
+
 export interface EdgeConfig {
   /** Portainer's proof of who polls, and what tunnel credentials are encrypted with. */
   readonly id: string;
@@ -86,11 +94,7 @@ export interface EdgeConfig {
   readonly tunnel: boolean;
   readonly inactivityMs: number;
   readonly insecurePoll: boolean;
-  readonly proxies: {
-    readonly http: string | undefined;
-    readonly https: string | undefined;
-    readonly except: string | undefined;
-  };
+  readonly proxies: ProxiesConfig;
   /** Undefined members: not given. */
   readonly mtls:
     | { readonly cert: string | undefined; readonly key: string | undefined; readonly ca: string | undefined }
@@ -132,6 +136,8 @@ export interface DockerHubConfig {
   /** Origin that gives out tokens, such as `https://auth.docker.io`. */
   readonly authUrl: string;
   readonly registryUrl: string;
+  /** Those of Edge mode, also without it. */
+  readonly proxies: ProxiesConfig;
 }
 
 export interface LogConfig {

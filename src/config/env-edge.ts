@@ -67,11 +67,11 @@ export const edgeVariables: readonly Variable[] = [
       ['edge-tunnel-https-proxy'],
       'string',
       '',
-      'Proxy for polling over HTTPS, and for the tunnel',
+      'Proxy for polling over HTTPS, for the tunnel, and in every mode for Docker Hub',
     ),
     secret: true,
   },
-  edge('NO_PROXY', [], 'string', '', 'Hosts that are polled without a proxy, separated by commas'),
+  edge('NO_PROXY', [], 'string', '', 'Hosts that are asked without a proxy, separated by commas'),
   edge('EDGE_GROUPS', ['edge-groups'], 'int list', '', 'Meta field for environments that create themselves'),
   edge(
     'PORTAINER_GROUP',

@@ -1,6 +1,6 @@
 // The options of Edge mode, and the rules that span them. Pure.
 
-import type { EdgeConfig } from './config.ts';
+import type { EdgeConfig, ProxiesConfig } from './config.ts';
 import type { Fields } from './parse.ts';
 
 /** Undefined without `EDGE`. What is wrong is noted in the fields. */
@@ -21,11 +21,7 @@ export function edgeConfig(fields: Fields): EdgeConfig | undefined {
     tunnel: fields.read('bool', 'EDGE_TUNNEL'),
     inactivityMs: fields.read('duration', 'EDGE_INACTIVITY_TIMEOUT'),
     insecurePoll: fields.read('bool', 'EDGE_INSECURE_POLL'),
-    proxies: {
-      http: proxyOf(fields, 'HTTP_PROXY'),
-      https: proxyOf(fields, 'HTTPS_PROXY'),
-      except: optional(fields, 'NO_PROXY'),
-    },
+    proxies: proxiesOf(fields, 'fault'),
     mtls: mtlsConfig(fields),
     meta: {
       edgeGroupIds: fields.read('int list', 'EDGE_GROUPS'),
@@ -59,14 +55,26 @@ function mtlsConfig(fields: Fields): EdgeConfig['mtls'] {
 
 const proxySchemes = ['http:', 'https:', 'socks:', 'socks5:', 'socks5h:'];
 
-/** As Go's: without a scheme it is an HTTP proxy. Looked at in Edge mode only: elsewhere nothing of ours uses it. */
-function proxyOf(fields: Fields, name: string): string | undefined {
+/** Outside of Edge mode only Docker Hub is asked past them, and the variables are there for other programs too. */
+type OnBadProxy = 'fault' | 'ignored';
+
+export function proxiesOf(fields: Fields, onBad: OnBadProxy): ProxiesConfig {
+  return {
+    http: proxyOf(fields, 'HTTP_PROXY', onBad),
+    https: proxyOf(fields, 'HTTPS_PROXY', onBad),
+    except: optional(fields, 'NO_PROXY'),
+  };
+}
+
+/** As Go's: without a scheme it is an HTTP proxy. */
+function proxyOf(fields: Fields, name: string, onBad: OnBadProxy): string | undefined {
   const text = fields.read('string', name);
   if (text === '') return undefined;
   const url = URL.parse(text.includes('://') ? text : `http://${text}`);
   if (url !== null && url.hostname !== '' && proxySchemes.includes(url.protocol))
     return url.href.replace(/\/$/, '');
-  fields.fault(name, 'expected the address of a proxy: http://…, https://…, socks5://…, or host:port');
+  if (onBad === 'fault')
+    fields.fault(name, 'expected the address of a proxy: http://…, https://…, socks5://…, or host:port');
   return undefined;
 }
 

@@ -60,12 +60,26 @@ describe('configuration', () => {
         probeTimeoutMs: 500,
         probeIntervalMs: 1_000,
       },
-      dockerHub: { authUrl: 'https://auth.docker.io', registryUrl: 'https://registry-1.docker.io' },
+      dockerHub: {
+        authUrl: 'https://auth.docker.io',
+        registryUrl: 'https://registry-1.docker.io',
+        proxies: { http: undefined, https: undefined, except: undefined },
+      },
       edge: undefined,
       fanOut: { memberTimeoutMs: 2_000, slowMemberTimeoutMs: 60_000 },
       log: { level: 'INFO', mode: 'PRETTY' },
       sockets: { where: 'all', dir: undefined, mode: 0o660, group: undefined, strict: false },
     } satisfies Config);
+  });
+
+  it('knows the proxies to Docker Hub in every mode, and starts with those that are none', () => {
+    const proxies = (env: Record<string, string>): unknown => parse(env).dockerHub.proxies;
+    const given = { HTTPS_PROXY: 'proxy.example.com:3128', HTTP_PROXY: 'ftp://none', NO_PROXY: 'a,b' };
+    assert.deepEqual(proxies(given), {
+      http: undefined,
+      https: 'http://proxy.example.com:3128',
+      except: 'a,b',
+    });
   });
 
   it('switches host browsing off by either variable', () => {

@@ -15,7 +15,7 @@ import type {
 import type { Variable, VariableType } from './env.ts';
 import { ownPrefix, variables } from './env.ts';
 import { parseFlags } from './flags.ts';
-import { edgeConfig } from './parse-edge.ts';
+import { edgeConfig, proxiesOf } from './parse-edge.ts';
 import type { ValueOf } from './value.ts';
 import { acceptedBy, parseValue } from './value.ts';
 
@@ -32,6 +32,7 @@ export function parseConfig(
     agent: readSecret(fields, 'AGENT_SECRET', readFile),
     cluster: readSecret(fields, 'FLOTILLA_CLUSTER_SECRET', readFile),
   };
+  const edge = edgeConfig(fields);
   const config: Config = {
     agent: {
       portainerVersion: fields.read('version', 'FLOTILLA_PORTAINER_VERSION'),
@@ -47,8 +48,9 @@ export function parseConfig(
     dockerHub: {
       authUrl: fields.read('origin', 'FLOTILLA_DOCKERHUB_AUTH_URL'),
       registryUrl: fields.read('origin', 'FLOTILLA_DOCKERHUB_REGISTRY_URL'),
+      proxies: edge?.proxies ?? proxiesOf(fields, 'ignored'),
     },
-    edge: edgeConfig(fields),
+    edge,
     fanOut: {
       memberTimeoutMs: fields.read('duration', 'FLOTILLA_NODE_TIMEOUT'),
       slowMemberTimeoutMs: fields.read('duration', 'FLOTILLA_SLOW_NODE_TIMEOUT'),

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Agent } from 'undici';
+import { type LogFields, silentLogger } from '../../log.ts';
 import { createDockerHub } from './dockerhub.ts';
 import { parseHubLogin, parseLimits } from './dockerhub-plan.ts';
 
@@ -15,6 +17,8 @@ describe('Docker Hub', () => {
   let server: Server;
   let respond: RequestListener;
   const requests: IncomingMessage[] = [];
+  const logged: LogFields[] = [];
+  const agent = new Agent();
 
   before(async () => {
     server = createServer((req, res) => {
@@ -27,6 +31,7 @@ describe('Docker Hub', () => {
 
   beforeEach(() => {
     requests.length = 0;
+    logged.length = 0;
     respond = (req, res) => {
       if (req.url?.startsWith('/token') === true) res.end('{"token":"t0k"}');
       else
@@ -35,6 +40,7 @@ describe('Docker Hub', () => {
   });
 
   after(async () => {
+    await agent.destroy();
     const closed = once(server, 'close');
     server.close();
     server.closeAllConnections();
@@ -44,7 +50,11 @@ describe('Docker Hub', () => {
   const hub = (timeoutMs = 2_000): ReturnType<typeof createDockerHub> => {
     // A listening TCP server has an address of this kind.
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    return createDockerHub({ authUrl: url, registryUrl: url, timeoutMs });
+    const log = {
+      ...silentLogger,
+      warn: (event: string, fields: LogFields) => void logged.push({ event, ...fields }),
+    };
+    return createDockerHub({ dispatcherOf: () => agent, log }, { authUrl: url, registryUrl: url, timeoutMs });
   };
 
   it('asks for a token and then for the limits, as nobody or with credentials', async () => {
@@ -77,6 +87,15 @@ describe('Docker Hub', () => {
     await rejected(tokenMessage);
     respond = (req, res) => void (req.method === 'GET' ? res.end('{"token":"t"}') : res.writeHead(429).end());
     await rejected(limitsMessage);
+    assert.deepEqual(
+      logged.map(({ attempted }) => attempted),
+      [...Array.from({ length: 7 }, () => tokenMessage), limitsMessage],
+    );
+    assert.deepEqual(logged.at(-1), {
+      event: 'docker hub did not answer',
+      attempted: limitsMessage,
+      error: 'answered with status 429',
+    });
   });
 
   it('waits no longer than its time for either', async () => {

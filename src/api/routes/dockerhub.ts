@@ -2,10 +2,18 @@
 // Credentials go to the configured token server and nowhere else; they are never logged.
 
 import type Koa from 'koa';
+import type { Dispatcher } from 'undici';
 import { AgentError, reasonOf } from '../../errors.ts';
 import { type Answer, readBody } from '../../exchange.ts';
+import type { Logger } from '../../log.ts';
 import { errorAnswer } from '../error-response.ts';
 import { type HubLogin, parseHubLogin, parseLimits, parseToken, type RateLimits } from './dockerhub-plan.ts';
+
+export interface DockerHubNeeds {
+  /** Directly or past a proxy, as is meant for this URL. */
+  readonly dispatcherOf: (url: string) => Dispatcher;
+  readonly log: Logger;
+}
 
 export interface DockerHubOptions {
   /** Origins without a slash at the end. */
@@ -27,14 +35,22 @@ const maxHubRequestBytes = 64 * 1024;
 const maxTokenBytes = 256 * 1024;
 const image = 'ratelimitpreview/test';
 
-export function createDockerHub(options: DockerHubOptions): DockerHub {
+export function createDockerHub(needs: DockerHubNeeds, options: DockerHubOptions): DockerHub {
+  const attempt = async <T>(message: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (cause) {
+      needs.log.warn('docker hub did not answer', { attempted: message, error: reasonOf(cause) });
+      throw new AgentError('unavailable', message, { cause });
+    }
+  };
   return {
     async limits(login): Promise<RateLimits | null> {
       const token = await attempt('Unable to retrieve DockerHub token from DockerHub', () =>
-        fetchToken(options, login),
+        fetchToken(needs, options, login),
       );
       return attempt('Unable to retrieve DockerHub rate limits from DockerHub', () =>
-        fetchLimits(options, token),
+        fetchLimits(needs, options, token),
       );
     },
   };
@@ -61,55 +77,58 @@ async function answerOf(hub: DockerHub, { req, res }: Koa.Context): Promise<Answ
   }
 }
 
-async function fetchToken({ authUrl, timeoutMs }: DockerHubOptions, login: HubLogin): Promise<string> {
+async function fetchToken(
+  needs: DockerHubNeeds,
+  options: DockerHubOptions,
+  login: HubLogin,
+): Promise<string> {
   const basic = Buffer.from(`${login.username}:${login.password}`).toString('base64');
   const query = `service=registry.docker.io&scope=repository:${image}:pull`;
-  const response = await fetch(`${authUrl}/token?${query}`, {
+  const { body } = await ask(needs, options, {
+    origin: options.authUrl,
+    path: `/token?${query}`,
+    method: 'GET',
     headers: login.authentication ? { Authorization: `Basic ${basic}` } : {},
-    // A token server that sends us elsewhere must not take the credentials there.
-    redirect: 'error',
-    signal: AbortSignal.timeout(timeoutMs ?? defaultTimeoutMs),
   });
-  if (response.status !== 200) throw await refusedBy(response);
-  return parseToken(await readText(response));
+  return parseToken(await readText(body));
 }
 
 async function fetchLimits(
-  { registryUrl, timeoutMs }: DockerHubOptions,
+  needs: DockerHubNeeds,
+  options: DockerHubOptions,
   token: string,
 ): Promise<RateLimits | null> {
-  const response = await fetch(`${registryUrl}/v2/${image}/manifests/latest`, {
+  const { headers, body } = await ask(needs, options, {
+    origin: options.registryUrl,
+    path: `/v2/${image}/manifests/latest`,
     method: 'HEAD',
     headers: { Authorization: `Bearer ${token}` },
-    redirect: 'error',
-    signal: AbortSignal.timeout(timeoutMs ?? defaultTimeoutMs),
   });
-  if (response.status !== 200) throw await refusedBy(response);
-  return parseLimits(response.headers.get('ratelimit-limit'), response.headers.get('ratelimit-remaining'));
+  await body.dump();
+  const text = (name: string): string | null => headers[name]?.toString() ?? null;
+  return parseLimits(text('ratelimit-limit'), text('ratelimit-remaining'));
 }
 
-async function refusedBy(response: Response): Promise<Error> {
-  await response.body?.cancel();
-  return new Error(`answered with status ${response.status}`);
+/** Follows nothing: a token server that sends us elsewhere must not take the credentials there. */
+async function ask(
+  { dispatcherOf }: DockerHubNeeds,
+  { timeoutMs }: DockerHubOptions,
+  request: Dispatcher.RequestOptions & { readonly origin: string },
+): Promise<Dispatcher.ResponseData> {
+  const signal = AbortSignal.timeout(timeoutMs ?? defaultTimeoutMs);
+  const response = await dispatcherOf(request.origin).request({ ...request, signal });
+  if (response.statusCode === 200) return response;
+  await response.body.dump();
+  throw new Error(`answered with status ${response.statusCode}`);
 }
 
-async function readText({ body }: Response): Promise<string> {
-  const pieces: Uint8Array[] = [];
+async function readText(body: AsyncIterable<Buffer>): Promise<string> {
+  const pieces: Buffer[] = [];
   let bytes = 0;
-  for await (const piece of body ?? []) {
+  for await (const piece of body) {
     bytes += piece.length;
     if (bytes > maxTokenBytes) throw new Error(`the answer is over ${maxTokenBytes} bytes`);
     pieces.push(piece);
   }
   return Buffer.concat(pieces).toString('utf8');
-}
-
-async function attempt<T>(message: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    // The cause of a failed fetch says more than its own message does.
-    const cause = error instanceof TypeError && error.cause !== undefined ? error.cause : error;
-    throw new AgentError('unavailable', message, { cause });
-  }
 }
