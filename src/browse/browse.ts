@@ -7,6 +7,7 @@ import { removePath, renamePath } from './change.ts';
 import { onDisk } from './disk.ts';
 import { toBrowseError } from './fault.ts';
 import { listFolder } from './list.ts';
+import { showName } from './names.ts';
 import { readFileName, readParts, readRoot } from './request-path.ts';
 import { openRoot, type RootsNeeds, type RootsOptions } from './roots.ts';
 import { discardSpool, openSpool, placeSpool, writeAll } from './upload.ts';
@@ -41,6 +42,14 @@ export interface BrowseFile extends AsyncDisposable {
   read(position: number, maxBytes: number): Promise<Buffer>;
 }
 
+/** What is known of an upload before its first byte. */
+export interface ExpectedUpload {
+  /** Of a new file, less the umask. */
+  readonly mode: number;
+  /** Where it will be placed, if that came before it: then it is received there, on the right disk. */
+  readonly folder?: Buffer;
+}
+
 /** A file on its way in. Disposing of it removes what was received, unless it was placed. */
 export interface BrowseUpload extends AsyncDisposable {
   write(bytes: Buffer): Promise<void>;
@@ -59,8 +68,7 @@ export interface Browse {
   open(at: BrowsePath, signal: AbortSignal): Promise<BrowseFile>;
   remove(at: BrowsePath, signal: AbortSignal): Promise<void>;
   rename(from: BrowsePath, to: Buffer, signal: AbortSignal): Promise<void>;
-  /** `mode` is that of a new file, less the umask. */
-  upload(volumeId: string, mode: number, signal: AbortSignal): Promise<BrowseUpload>;
+  upload(volumeId: string, expected: ExpectedUpload, signal: AbortSignal): Promise<BrowseUpload>;
 }
 
 export function createBrowse(needs: BrowseNeeds, options: BrowseOptions): Browse {
@@ -98,7 +106,7 @@ export function createBrowse(needs: BrowseNeeds, options: BrowseOptions): Browse
       within(from, 'rename a file', signal, (root, parts) =>
         renamePath(root, parts, readParts(readRoot(from.volumeId), to, options.hostRoot)),
       ),
-    upload: (volumeId, mode, signal) => openUpload(needs, options, { volumeId, mode }, signal),
+    upload: (volumeId, expected, signal) => openUpload(needs, options, { volumeId, ...expected }, signal),
   };
 }
 
@@ -127,31 +135,41 @@ async function openFile(place: FileHandle, name: string): Promise<BrowseFile> {
   };
 }
 
-/** Where most hosts have room for large temporary files; else in its root. */
+/** Where most hosts have room for large temporary files, unless the folder is known; else in its root. */
 const hostSpool = ['var', 'tmp'].map((part) => Buffer.from(part));
+
+function hostPath(parts: readonly Buffer[]): string {
+  return ['/host', ...parts.map(showName)].join('/');
+}
 
 async function openUpload(
   needs: BrowseNeeds,
   options: BrowseOptions,
-  { volumeId, mode }: { readonly volumeId: string; readonly mode: number },
+  { volumeId, mode, folder }: ExpectedUpload & { readonly volumeId: string },
   signal: AbortSignal,
 ): Promise<BrowseUpload> {
   const attempted = 'save a file';
   const named = readRoot(volumeId);
+  const expected = folder === undefined ? undefined : readParts(named, folder, options.hostRoot);
   const root = await openRoot(named, needs, options, signal).catch((error: unknown) => {
     throw toBrowseError(error, attempted);
   });
-  const orExplain = async <T>(work: Promise<T>): Promise<T> => {
+  const orExplain = async <T>(work: Promise<T>, what = attempted): Promise<T> => {
     try {
       return await work;
     } catch (error) {
-      throw toBrowseError(error, attempted);
+      throw toBrowseError(error, what);
     }
   };
   try {
-    const spool = await openSpool(root, named.kind === 'host' ? [hostSpool, []] : [[]]);
+    const spools =
+      named.kind === 'volume' ? [[]] : [...(expected === undefined ? [] : [expected]), hostSpool, []];
+    const spool = await openSpool(root, spools);
+    // The disk that is full may be another one than people expect.
+    const isElsewhere = named.kind === 'host' && spool.parts !== expected;
+    const receiving = isElsewhere ? `${attempted} first in ${hostPath(spool.parts)}` : attempted;
     return {
-      write: (bytes) => orExplain(writeAll(spool.file, bytes)),
+      write: (bytes) => orExplain(writeAll(spool.file, bytes), receiving),
       async place(folder, fileName) {
         const name = readFileName(fileName);
         if (name === undefined) throw new AgentError('request-invalid', 'invalid file name');

@@ -9,6 +9,8 @@ import { newUploadName, sweepUploads } from './temporary.ts';
 import { childPath, handlePath, type OpenRoot, openPlace } from './walk.ts';
 
 export interface Spool {
+  /** Of its folder, below the root. */
+  readonly parts: readonly Buffer[];
   readonly folder: FileHandle;
   readonly name: Buffer;
   readonly file: FileHandle;
@@ -24,7 +26,7 @@ export async function openSpool(root: OpenRoot, folders: readonly (readonly Buff
     let folder: FileHandle | undefined;
     try {
       folder = await openPlace(root, parts);
-      return await makeFile(folder);
+      return { parts, ...(await makeFile(folder)) };
     } catch (error) {
       await folder?.close();
       if (!isCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EROFS')) throw error;
@@ -34,7 +36,7 @@ export async function openSpool(root: OpenRoot, folders: readonly (readonly Buff
   throw failure;
 }
 
-async function makeFile(folder: FileHandle): Promise<Spool> {
+async function makeFile(folder: FileHandle): Promise<Omit<Spool, 'parts'>> {
   await sweepUploads(folder);
   const name = newUploadName();
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;

@@ -8,7 +8,7 @@ import { chmod, chown, mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
-import { browseClient, createVolume, type Requester } from '../support/browse.ts';
+import { browseClient, createVolume, folderFirstForm, type Requester } from '../support/browse.ts';
 import { assertErrorBody, startAgentUnderTest, useAgent } from '../support/checks.ts';
 import { eventually } from '../support/eventually.ts';
 import { runCommand } from '../support/lab/command.ts';
@@ -103,6 +103,37 @@ describe('browse with mounts', () => {
       deepEqual([await readdir(disk), await readdir(spool)], [['file'], []]);
       const renamed = await client.rename('/host/mnt/disk/file', '/host/var/tmp/file');
       match(renamed.body.toString(), /Rename a file: it would have to go to another file system/);
+    } finally {
+      await rm(hostRoot, { recursive: true, force: true });
+    }
+  });
+
+  it('receives an upload on the disk where it will stay if that is known, and names the disk that is full', async () => {
+    const hostRoot = await mkdtemp(join(tmpdir(), 'host-'));
+    try {
+      const [spool, data] = [join(hostRoot, 'var/tmp'), join(hostRoot, 'data')];
+      for (const folder of [spool, data]) await mkdir(folder, { recursive: true });
+      await using _small = await mountDisk(spool, 1);
+      await using under = await startAgentUnderTest({ env: { FLOTILLA_HOST_ROOT: hostRoot } });
+      const content = Buffer.alloc(4 * mebibyte, 'x');
+      assertErrorBody(await browseClient(under, '').put('/host/data', 'file', content), 500, {
+        message: 'Error saving file to disk',
+        details: 'Save a file first in /host/var/tmp: no space left on device',
+      });
+      const put = async (folder: string, bytes: Buffer): Promise<number> => {
+        const { body, type } = folderFirstForm(folder, 'file', bytes);
+        const headers = { 'Content-Type': type };
+        return (await under.request({ method: 'POST', path: '/v2/browse/put', headers, body })).status;
+      };
+      equal(await put('/host/data', content), 204);
+      equal((await readFile(join(data, 'file'))).equals(content), true);
+      equal(
+        await put('/host/data/made', content.subarray(0, 1_000)),
+        204,
+        'a folder that is made at the end',
+      );
+      equal(await put('/host/../etc', content), 400);
+      deepEqual([await readdir(spool), (await readdir(data)).toSorted()], [[], ['file', 'made']]);
     } finally {
       await rm(hostRoot, { recursive: true, force: true });
     }

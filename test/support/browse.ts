@@ -113,6 +113,25 @@ export function uploadForm(
   };
 }
 
+/** The same with the folder first, as other clients may send it. */
+export function folderFirstForm(
+  folder: string | Buffer,
+  fileName: string | Buffer,
+  content: string | Buffer,
+): { readonly body: Buffer; readonly type: string } {
+  return {
+    type: `multipart/form-data; boundary=${boundary}`,
+    body: Buffer.concat([
+      Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="Path"\r\n\r\n`),
+      Buffer.from(folder),
+      Buffer.from('\r\n'),
+      uploadHead(fileName),
+      Buffer.from(content),
+      Buffer.from(`\r\n--${boundary}--\r\n`),
+    ]),
+  };
+}
+
 export function uploadHead(fileName: string | Buffer): Buffer {
   return Buffer.concat([
     Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="`),

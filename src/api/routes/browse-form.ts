@@ -17,6 +17,9 @@ export type ReceivedForm =
   /** No form, or one that was cut short. */
   | { readonly kind: 'bad'; readonly details: string };
 
+/** `path` is that of the form where it came before the file. */
+export type SaveFile = (file: AsyncIterable<Buffer>, path: Buffer | undefined) => Promise<void>;
+
 /** Portainer sends two. */
 const maxParts = 16;
 /** A path, every byte of it escaped. */
@@ -30,14 +33,14 @@ export const uploadSilenceMs = 120_000;
  */
 export async function receiveForm(
   req: IncomingMessage,
-  save: (file: AsyncIterable<Buffer>) => Promise<void>,
+  save: SaveFile,
   silenceMs: number = uploadSilenceMs,
 ): Promise<ReceivedForm> {
   const form = createForm(req);
   if (typeof form === 'string') return { kind: 'bad', details: form };
   const saving = { work: Promise.resolve() };
-  const received = collect(form, (file) => {
-    saving.work = save(file);
+  const received = collect(form, (file, folder) => {
+    saving.work = save(file, folder);
     return saving.work;
   });
   const left = Promise.withResolvers<never>();
@@ -79,10 +82,7 @@ function closesBehind({ headers: { connection = '' }, httpVersion }: IncomingMes
 }
 
 /** Resolves behind the form's last byte, when the file is saved to its last byte. */
-function collect(
-  form: busboy.Busboy,
-  save: (file: AsyncIterable<Buffer>) => Promise<void>,
-): Promise<ReceivedForm> {
+function collect(form: busboy.Busboy, save: SaveFile): Promise<ReceivedForm> {
   const headers = headersOf(form);
   return new Promise((resolve, reject) => {
     let path: Buffer | undefined;
@@ -102,7 +102,7 @@ function collect(
         return;
       }
       fileName = Buffer.from(filename, headers.hasDecodedName() ? 'utf8' : 'latin1');
-      saved = save(stream);
+      saved = save(stream, path);
       // The saver's own failures are ours; that its stream broke means the form did.
       saved.catch((error: unknown) => (error instanceof AgentError ? reject(error) : bad('unexpected EOF')));
     });

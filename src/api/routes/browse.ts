@@ -150,8 +150,11 @@ async function save(
 ): Promise<Answer> {
   await using uploads = new AsyncDisposableStack();
   let upload: BrowseUpload | undefined;
-  const form = await receiveForm(context.req, async (file) => {
-    upload = uploads.use(await browse.upload(volumeId, fileModes[version], signal));
+  const form = await receiveForm(context.req, async (file, folder) => {
+    const mode = fileModes[version];
+    // An empty one is refused when the form has ended, as a missing one.
+    const expected = folder === undefined || folder.length === 0 ? { mode } : { mode, folder };
+    upload = uploads.use(await browse.upload(volumeId, expected, signal));
     for await (const piece of file) await upload.write(piece);
   });
   if (form.kind === 'bad') return badPayload(form.details);
