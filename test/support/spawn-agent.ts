@@ -49,7 +49,7 @@ export interface SpawnedAgent extends AsyncDisposable {
   stop(): Promise<number | null>;
 }
 
-const startTimeoutMs = 15_000;
+const startTimeoutMs = 30_000;
 const stopTimeoutMs = 15_000;
 const entryPoint = fileURLToPath(new URL('../../src/flotilla.ts', import.meta.url));
 
