@@ -1,11 +1,11 @@
 // `npm run check`: format, lint, types, import rules, dead code, unit and conformance tests, two tools at a time.
 
-import { checkSteps } from './check-steps.ts';
+import { bundleStep, checkSteps } from './check-steps.ts';
 import { failedTitles, forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
 
 forwardSignals();
 const startedMs = performance.now();
-const results = await runSteps(checkSteps(), 2);
+const results = [...(await runSteps([bundleStep], 1)), ...(await runSteps(checkSteps(), 2))];
 const seconds = (performance.now() - startedMs) / 1_000;
 process.stdout.write(
   `${failedTitles(results)}check took ${seconds.toFixed(1)} s\n${summaryLine(sumCounts(results))}\n`,

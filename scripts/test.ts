@@ -4,7 +4,7 @@
 
 import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { agentsAtTheEdge, checkSteps, furtherSteps } from './check-steps.ts';
+import { agentsAtTheEdge, bundleEnv, bundleStep, checkSteps, furtherSteps } from './check-steps.ts';
 import type { Counts, Step } from './steps.ts';
 import { failedTitles, forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
 
@@ -32,7 +32,8 @@ const waitingSteps = [...idleSteps, ...further.filter(waitsForPolls)];
 // Most labs wait more than they work, so two run side by side; what looks at times runs alone. Each builds its own Swarm,
 // and a hang of one does not take the others with it. At full length one wire test only waits, for half an hour, and the
 // labs run beside it.
-const results = long
+const bundled = await runSteps([bundleStep], 1, say);
+const others = long
   ? await runSteps([...first, ...waitingSteps, ...otherSteps, ...quietSteps], 2, say)
   : [
       ...(
@@ -40,6 +41,7 @@ const results = long
       ).flat(),
       ...(await runSteps(quietSteps, 1, say)),
     ];
+const results = [...bundled, ...others];
 if (obstacle !== undefined) say(`SKIPPED            lab: ${obstacle}\n`);
 
 const seconds = (performance.now() - startedMs) / 1_000;
@@ -97,7 +99,7 @@ function labStep(file: string): Step {
     command: ['mocha', '--reporter', 'spec', file],
     timeoutMs: labTimeoutMs,
     mocha: true,
-    env,
+    env: { ...bundleEnv, ...env },
   };
 }
 

@@ -180,7 +180,7 @@ describe('cluster', function () {
     await Promise.all(agents.map(({ cluster }) => cluster.stop(forever)));
     await Promise.all(agents.map(({ cluster }) => cluster.stop(forever)));
     // libp2p's own abort timers outlive its stop by at most a few seconds; sockets and servers do not.
-    await eventually(() => openResources().length === 0, { withinMs: 5_000 });
+    await eventually(() => openResources().length === 0, { withinMs: 15_000 });
     for (const index of [1, 2, 3, 4]) assert.ok(await isFree(addressOf(index), port));
   });
 

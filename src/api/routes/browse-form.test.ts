@@ -26,7 +26,7 @@ interface Arrived {
 
 describe('uploaded forms', () => {
   let server: Server;
-  let socket: Socket | undefined;
+  let sockets: Socket[];
   let arrived: Promise<Arrived>;
   let settle: (what: Arrived) => void;
   let silenceMs: number | undefined;
@@ -34,6 +34,7 @@ describe('uploaded forms', () => {
 
   beforeEach(async () => {
     expectNext();
+    sockets = [];
     silenceMs = undefined;
     failAfter = Number.POSITIVE_INFINITY;
     server = createServer((req, res) => {
@@ -47,7 +48,7 @@ describe('uploaded forms', () => {
   });
 
   afterEach(async () => {
-    socket?.destroy();
+    for (const socket of sockets) socket.destroy();
     server.closeAllConnections();
     server.close();
     await once(server, 'close');
@@ -78,7 +79,8 @@ describe('uploaded forms', () => {
   /** `length` is what is announced, where it is not what is sent. */
   function send(body: string, length: number = body.length, connection = 'keep-alive'): Socket {
     const { port } = server.address() as AddressInfo;
-    socket = connect({ port, host: '127.0.0.1' });
+    const socket = connect({ port, host: '127.0.0.1' });
+    sockets.push(socket);
     socket.on('error', () => undefined);
     const head = [
       'POST / HTTP/1.1',
