@@ -84,7 +84,17 @@ function createWire(socket: Duplex, order: LinkOrder, needs: LinkNeeds, attempte
     websocket.terminate();
     socket.destroy();
   };
-  const session = createSession(websocket, gate, order, needs, ready.resolve);
+  const uncork = (): void => socket.uncork();
+  const send = (bytes: Buffer): void => {
+    if (websocket.readyState !== WebSocket.OPEN) return;
+    // What is sent in one go leaves in one write: a chunk of our API's answer is several packets.
+    if (socket.writableCorked === 0) {
+      socket.cork();
+      process.nextTick(uncork);
+    }
+    websocket.send(bytes);
+  };
+  const session = createSession(send, gate, order, needs, ready.resolve);
 
   websocket.on('open', () => session.start());
   websocket.on('message', (chunk: RawData) => {
@@ -133,7 +143,7 @@ function openWebSocket(socket: Duplex, { address }: LinkOrder): WebSocket {
 }
 
 function createSession(
-  websocket: WebSocket,
+  send: (bytes: Buffer) => void,
   gate: Gate,
   order: LinkOrder,
   { onChannel }: LinkNeeds,
@@ -142,9 +152,7 @@ function createSession(
   const { credentials, fingerprint, target } = order;
   return createSshSession(
     {
-      send: (bytes) => {
-        if (websocket.readyState === WebSocket.OPEN) websocket.send(bytes);
-      },
+      send,
       isBlocked: gate.isBlocked,
       onReady,
       checkHostKey: (blob) => assertFingerprint(blob, fingerprint),

@@ -44,23 +44,19 @@ export function createPacketSealer(random: (bytes: number) => Buffer): PacketSea
       const block = cipher === undefined ? clearBlockBytes : gcmBlockBytes;
       const counted = (cipher === undefined ? lengthBytes : 0) + 1 + payload.length;
       const padding = leastPadding + ((block - ((counted + leastPadding) % block)) % block);
-      const length = 1 + payload.length + padding;
-      const head = Buffer.allocUnsafe(lengthBytes + 1);
-      head.writeUInt32BE(length);
-      head.writeUInt8(padding, lengthBytes);
-      const filler = random(padding);
-      if (cipher === undefined) return Buffer.concat([head, payload, filler]);
+      const body = Buffer.allocUnsafe(1 + payload.length + padding);
+      body.writeUInt8(padding);
+      payload.copy(body, 1);
+      random(padding).copy(body, 1 + payload.length);
+      const length = Buffer.allocUnsafe(lengthBytes);
+      length.writeUInt32BE(body.length);
+      if (cipher === undefined) return Buffer.concat([length, body]);
       const gcm = createCipheriv('aes-128-gcm', cipher.key, cipher.nonce);
-      gcm.setAAD(head.subarray(0, lengthBytes));
-      const sealed = [
-        head.subarray(0, lengthBytes),
-        gcm.update(head.subarray(lengthBytes)),
-        gcm.update(payload),
-        gcm.update(filler),
-        gcm.final(),
-      ];
+      gcm.setAAD(length);
+      const sealed = gcm.update(body);
+      gcm.final();
       countUp(cipher.nonce);
-      return Buffer.concat([...sealed, gcm.getAuthTag()]);
+      return Buffer.concat([length, sealed, gcm.getAuthTag()]);
     },
     use(key): void {
       cipher = copyOf(key);
