@@ -36,6 +36,8 @@ const root = join(import.meta.dirname, '..');
 const maxOutputChars = 2_000_000;
 /** A stack trace through a bundled module can quote a line of a megabyte, characters. */
 const maxReportLineChars = 300;
+/** Room for the logs of some agents beside the failures. */
+const maxReportLines = 400;
 /** A mocha run that has printed its totals has nothing left to do; one that stays has left a socket or timer open. */
 const lingerMs = 10_000;
 /** Between asking a process group to end and making it end, milliseconds. */
@@ -102,10 +104,13 @@ export function failedTitles(results: readonly StepResult[]): string {
   return lines.map((line) => `${line.slice(0, maxReportLineChars)}\n`).join('');
 }
 
-/** What a reader needs of a failed step's output: of mocha's, the totals and what follows; no line without end. */
+/** What a reader needs of a failed step's output: its end, without rows of dots, and no line without end. */
 export function failureReport(output: string): string {
-  const totalsAt = output.search(/^ {2}\d+ passing\b/m);
-  const lines = output.slice(Math.max(totalsAt, 0)).trimEnd().split('\n');
+  const lines = output
+    .trimEnd()
+    .split('\n')
+    .filter((line) => !/^\s*[.!,]*$/.test(line))
+    .slice(-maxReportLines);
   return `${lines.map((line) => line.slice(0, maxReportLineChars)).join('\n')}\n`;
 }
 
