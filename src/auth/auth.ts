@@ -35,7 +35,7 @@ export interface Signature {
 
 /** A signature, and what its way here allows. */
 export interface Claim extends Signature {
-  /** Whether the first key may be associated by this. In Edge mode only what came through the tunnel may. */
+  /** Whether the first key may be associated by this. In Edge mode only what came through the tunnel may, here or at the member that passes it on. */
   readonly mayAssociate: boolean;
 }
 

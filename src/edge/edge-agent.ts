@@ -25,6 +25,7 @@ import {
   type PortainerClient,
   type PortainerClientOptions,
 } from './portainer-client.ts';
+import { createSaidReasons } from './said-reasons.ts';
 
 export interface EdgeAgentNeeds {
   readonly keys: EdgeKeys;
@@ -148,19 +149,16 @@ function followTunnel({ tunnel }: EdgeAgentNeeds, key: EdgeKey, answer: PollAnsw
 function createWorkers({ schedules, stacks, log }: EdgeAgentNeeds): readonly Latest<Work>[] {
   const worker = (what: string, run: (work: Work, signal: AbortSignal) => Promise<void>): Latest<Work> => {
     // Each reason once: polls come every few seconds, and so do their failures.
-    let said: string | undefined;
+    const said = createSaidReasons();
     return createLatest({
       async run(work, signal): Promise<void> {
         await run(work, signal);
-        if (said === undefined || signal.aborted) return;
-        log.info(`${what} done again`);
-        said = undefined;
+        if (!signal.aborted && said.forget()) log.info(`${what} done again`);
       },
       onFailed(error): void {
         const reason = reasonOf(error);
-        if (reason === said) log.debug(`${what} not done`, { reason });
-        else log.warn(`${what} not done, each poll tries again`, { reason });
-        said = reason;
+        if (said.isNew(reason)) log.warn(`${what} not done, each poll tries again`, { reason });
+        else log.debug(`${what} not done`, { reason });
       },
     });
   };

@@ -47,8 +47,8 @@ function isRange(field: Field, text: string): boolean {
   if (from === undefined) return true;
   const first = toValue(field, from);
   if (first === undefined || to === undefined) return first !== undefined;
-  // A week may end with Sunday, which is 0 by its name.
-  const last = to.toLowerCase() === 'sun' ? field.most : toValue(field, to);
+  // Sunday is 0 by its name, so that not every cron lets a week end with it: 5-7 is read by all.
+  const last = toValue(field, to);
   return last !== undefined && first <= last;
 }
 

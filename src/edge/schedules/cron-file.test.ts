@@ -36,7 +36,7 @@ describe('cron file of edge jobs', () => {
     ' 0\t2  * * * ',
     '59 23 31 12 7',
     '05 00 1 JAN-Mar sun-tue',
-    '*/90 *,5 * * fri-sun',
+    '*/90 *,5 * * 5-7',
     '0-59/60 5-5 * 1-12/13 MON,5-7',
   ];
   for (const cronExpression of good)
@@ -66,6 +66,10 @@ describe('cron file of edge jobs', () => {
     ['a month as a minute', { cronExpression: 'jan 2 * * *' }],
     ['a range that leads back', { cronExpression: '5-1 2 * * *' }],
     ['a week that leads back', { cronExpression: '0 2 * * 5-0' }],
+    ['a week that leads back by its names', { cronExpression: '0 2 * * fri-sun' }],
+    ['a week that ends with Sunday by its name', { cronExpression: '0 2 * * 7-sun' }],
+    ['minutes that end with a weekday', { cronExpression: '0-sun * * * *' }],
+    ['months that end with a weekday', { cronExpression: '* * * jan-sun *' }],
     ['a step of nothing', { cronExpression: '*/0 2 * * *' }],
     ['a step behind one number', { cronExpression: '5/10 2 * * *' }],
     ['a step without a number', { cronExpression: '*/ 2 * * *' }],

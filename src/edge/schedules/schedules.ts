@@ -124,7 +124,7 @@ async function upload(
   for (const bytes of logTailBytes) {
     const tail = folder && (await readEnd(folder, logName(id), bytes));
     status = await sendLog(id, tail?.toString('utf8') ?? '', portainer, signal);
-    if (status !== tooLarge) break;
+    if (status !== tooLarge || (tail?.length ?? 0) < bytes) break;
   }
   if (status !== 200)
     throw new AgentError('unavailable', `upload the log of edge job ${id}: status ${status}`);

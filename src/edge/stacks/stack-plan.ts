@@ -1,5 +1,6 @@
 // Decides what a list of wanted stacks means for those that are known, and what is reported of what was seen.
-// Pure: times are values. What is waited for is measured on the monotonic clock, which no correction of the time moves. Nothing is decided from a poll that failed, because such a poll has no list.
+// Pure: times are values. What is waited for is measured on the monotonic clock, which no correction of the time moves.
+// Nothing is decided from a poll that failed, because such a poll has no list.
 
 import type { StackJob } from '../edge.ts';
 import { type Report, statuses } from './stack-status.ts';

@@ -6,6 +6,7 @@ import { reasonOf } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Tunnel, TunnelOrder, TunnelState } from '../edge.ts';
 import type { EdgeClock } from '../poller.ts';
+import { createSaidReasons } from '../said-reasons.ts';
 import { parseTunnelAddress, type TunnelAddress, toHostPort } from './address.ts';
 import { connectChisel } from './chisel-link.ts';
 import { decryptCredentials } from './credentials.ts';
@@ -158,16 +159,15 @@ function toTunnelState(state: PlanState, clock: EdgeClock, openedWallMs: number)
 
 /** Each reason once: a server that is away for hours is one line, not thousands. Open or closed, it may be said again. */
 function createChangeLog(log: Logger): (before: PlanState, after: PlanState) => void {
-  let said: string | undefined;
+  const said = createSaidReasons();
   return (before, after) => {
     if (before.kind !== 'open' && after.kind === 'open')
       log.info('tunnel open', { port: after.order.port, server: after.order.tunnelAddress });
     if (after.kind === 'closed' && before.kind !== 'closed') log.info('tunnel closed', { why: after.why });
-    if (after.kind === 'open' || after.kind === 'closed') said = undefined;
+    if (after.kind === 'open' || after.kind === 'closed') said.forget();
     if (after.kind !== 'waiting') return;
     const fields = { reason: after.reason, attempt: after.attempt, port: after.order.port };
-    if (after.reason === said) log.debug('tunnel not open, tried again', fields);
-    else log.warn('tunnel not open, tried again', fields);
-    said = after.reason;
+    if (said.isNew(after.reason)) log.warn('tunnel not open, tried again', fields);
+    else log.debug('tunnel not open, tried again', fields);
   };
 }
