@@ -58,8 +58,8 @@ export interface BrowseUpload extends AsyncDisposable {
 }
 
 /**
- * Rejects with `request-invalid` for what may not be named, `limit-exceeded`, and `unavailable` for everything that the
- * file system or the engine refuses; the message says why and is fit for clients.
+ * Rejects with `request-invalid` for what may not be named, `limit-exceeded`, `timeout` when the disk does not answer, and
+ * `unavailable` for everything that the file system or the engine refuses; the message says why and is fit for clients.
  */
 export interface Browse {
   /** Without host browsing only volumes can be named. */
@@ -168,6 +168,7 @@ async function openUpload(
     // The disk that is full may be another one than people expect.
     const isElsewhere = named.kind === 'host' && spool.parts !== expected;
     const receiving = isElsewhere ? `${attempted} first in ${hostPath(spool.parts)}` : attempted;
+    let placed = false;
     return {
       write: (bytes) => orExplain(writeAll(spool.file, bytes), receiving),
       async place(folder, fileName) {
@@ -175,10 +176,14 @@ async function openUpload(
         if (name === undefined) throw new AgentError('request-invalid', 'invalid file name');
         const parts = readParts(named, folder, options.hostRoot);
         await orExplain(placeSpool(spool, root, { folderParts: parts, name, mode }));
+        placed = true;
       },
       async [Symbol.asyncDispose]() {
         try {
           await discardSpool(spool);
+        } catch (error) {
+          // The file is where it should be; what is left of the spool goes with a later upload.
+          if (!placed) throw error;
         } finally {
           await root.folder.close();
         }

@@ -40,6 +40,16 @@ describe('calls to the disk', () => {
     equal(await first, 'back');
     equal(await disk(() => Promise.resolve('ran')), 'ran');
   });
+
+  it('wait on while others come back, however many are before them', async () => {
+    const disk = createDisk(1, 400);
+    const steps = Array.from({ length: 6 }, () =>
+      disk(() => new Promise((resolve) => setTimeout(resolve, 100))),
+    );
+    // Behind 600 ms of others, of which none takes as long as the patience.
+    equal(await disk(() => Promise.resolve('ran')), 'ran');
+    await Promise.all(steps);
+  });
 });
 
 function settled(): Promise<void> {

@@ -13,6 +13,7 @@ export type Disk = <T>(call: () => Promise<T>) => Promise<T>;
 /** Each takes its turn. Rejects with `timeout` when no call of so many came back for so long, milliseconds. */
 export function createDisk(maxCalls: number, patienceMs: number): Disk {
   let calls = 0;
+  let returnedMs = 0;
   const waiting = new Set<() => void>();
   const turn = (): Promise<void> => {
     if (calls < maxCalls) {
@@ -25,10 +26,17 @@ export function createDisk(maxCalls: number, patienceMs: number): Disk {
         waiting.delete(mine);
         resolve();
       };
-      const timer = setTimeout(() => {
+      const sinceMs = performance.now();
+      const giveUp = (): void => {
+        const quietMs = performance.now() - Math.max(sinceMs, returnedMs);
+        if (quietMs < patienceMs) {
+          timer = setTimeout(giveUp, patienceMs - quietMs);
+          return;
+        }
         waiting.delete(mine);
         reject(new AgentError('timeout', 'wait for the disk: other calls to it do not return'));
-      }, patienceMs);
+      };
+      let timer = setTimeout(giveUp, patienceMs);
       waiting.add(mine);
     });
   };
@@ -37,6 +45,7 @@ export function createDisk(maxCalls: number, patienceMs: number): Disk {
     try {
       return await call();
     } finally {
+      returnedMs = performance.now();
       const [next] = waiting;
       // The place goes on to whoever waits longest.
       if (next === undefined) calls -= 1;

@@ -10,6 +10,7 @@ import { childPath, handlePath } from './walk.ts';
 
 /** A page cannot show more, and each costs a call to the file system. */
 export const maxListedEntries: number = 100_000;
+
 export async function listFolder(
   folder: FileHandle,
   signal: AbortSignal,

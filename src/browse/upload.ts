@@ -1,7 +1,7 @@
 // Receives a file into a temporary one and gives it its name when it is whole: under that name there is the old file or
 // the new one at every moment, never a mixture. Where it goes may be known only at the end, as Portainer sends it.
 
-import { constants, type FileHandle, lstat, open, readFile, rename, unlink } from 'node:fs/promises';
+import { constants, type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
 import { onDisk } from './disk.ts';
 import { isCode } from './fault.ts';
@@ -39,8 +39,12 @@ export async function openSpool(root: OpenRoot, folders: readonly (readonly Buff
 async function makeFile(folder: FileHandle): Promise<Omit<Spool, 'parts'>> {
   await sweepUploads(folder);
   const name = newUploadName();
+  return { folder, name, file: await createFile(childPath(folder, name), 0o600) };
+}
+
+function createFile(path: Buffer, mode: number): Promise<FileHandle> {
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
-  return { folder, name, file: await onDisk(() => open(childPath(folder, name), flags, 0o600)) };
+  return onDisk(() => open(path, flags, mode));
 }
 
 export async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
@@ -53,7 +57,7 @@ export async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
 export interface Placement {
   readonly folderParts: readonly Buffer[];
   readonly name: Buffer;
-  /** Of a new file, less the umask; one that replaces another has that one's. */
+  /** Of a new file, less what its folder or the umask takes; one that replaces another has that one's. */
   readonly mode: number;
 }
 
@@ -61,7 +65,7 @@ export interface Placement {
 export async function placeSpool(spool: Spool, root: OpenRoot, place: Placement): Promise<void> {
   await using folder = await openPlace(root, place.folderParts, 'made');
   const target = childPath(folder, place.name);
-  const access = await accessOf(target, place.mode);
+  const access = await accessOf(folder, target, place.mode);
   await onDisk(() => spool.file.sync());
   const beside = await moveBeside(spool, folder);
   try {
@@ -99,12 +103,13 @@ interface Access {
 }
 
 /** A file keeps its owner and permissions when it is replaced; a link is replaced, not followed. */
-async function accessOf(target: Buffer, newMode: number): Promise<Access> {
+async function accessOf(folder: FileHandle, target: Buffer, newMode: number): Promise<Access> {
   const replaced = await onDisk(() => lstat(target)).catch((error: unknown) => {
     if (isCode(error, 'ENOENT')) return undefined;
     throw error;
   });
-  if (replaced === undefined || replaced.isSymbolicLink()) return { mode: newMode & ~(await readUmask()) };
+  if (replaced === undefined || replaced.isSymbolicLink())
+    return { mode: await modeInFolder(folder, newMode) };
   if (replaced.isDirectory()) throw new AgentError('unavailable', 'replace a file: it is a folder');
   if (!replaced.isFile())
     throw new AgentError('unavailable', 'replace a file: it is a device, fifo or socket');
@@ -112,10 +117,16 @@ async function accessOf(target: Buffer, newMode: number): Promise<Access> {
   return { mode: replaced.mode & 0o777, owner: { uid: replaced.uid, gid: replaced.gid } };
 }
 
-/** From Linux 4.7 on; before, the usual one. Node itself can only read it by clearing it for a moment, for all threads. */
-async function readUmask(): Promise<number> {
-  const digits = /^Umask:\s*([0-7]+)$/m.exec(await readFile('/proc/self/status', 'latin1'))?.[1];
-  return digits === undefined ? 0o022 : Number.parseInt(digits, 8);
+/** What the folder makes of it, by its default ACL or by the umask: an empty file is made there and looked at. */
+async function modeInFolder(folder: FileHandle, mode: number): Promise<number> {
+  const path = childPath(folder, newUploadName());
+  const probe = await createFile(path, mode);
+  try {
+    return (await onDisk(() => probe.stat())).mode & 0o777;
+  } finally {
+    await probe.close();
+    await onDisk(() => unlink(path)).catch(() => undefined);
+  }
 }
 
 interface Beside {

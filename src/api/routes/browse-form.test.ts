@@ -1,6 +1,6 @@
 // Uploaded forms on a real socket: their parts as bytes, their bounds, and clients that stop or leave.
 
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
@@ -193,6 +193,28 @@ describe('uploaded forms', () => {
     }
     await once(client, 'close');
     ok(answer.startsWith('HTTP/1.1 200') && answer.endsWith('done'), answer);
+  });
+
+  it('answers a client that sends no form and asked to be closed, when that has sent all', async () => {
+    const { port } = server.address() as AddressInfo;
+    const client = connect({ port, host: '127.0.0.1' });
+    sockets.push(client);
+    const head = [
+      'POST / HTTP/1.1',
+      'Host: a',
+      'Content-Type: text/plain',
+      'Content-Length: 200000',
+      'Connection: close',
+    ];
+    client.write([...head, '', ''].join(crlf));
+    // What it is was decided by then.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    client.write('x'.repeat(200_000));
+    let text = '';
+    for await (const piece of client) text += String(piece);
+    match(text, /^HTTP\/1\.1 200 .*done/s);
+    const { form } = await arrived;
+    ok(!(form instanceof AgentError) && form.kind === 'bad');
   });
 
   it('ends a client that falls silent, also one whose rest is dropped', async () => {

@@ -72,6 +72,8 @@ export async function receiveForm(
  */
 export async function restDropped(req: IncomingMessage, silenceMs: number = uploadSilenceMs): Promise<void> {
   if (req.complete || req.destroyed || !closesBehind(req)) return;
+  // Nobody reads a body that was no form.
+  req.resume();
   req.setTimeout(silenceMs, () => req.destroy());
   await new Promise<void>((resolve) => req.once('end', resolve).once('close', resolve));
   req.setTimeout(0);

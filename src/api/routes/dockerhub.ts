@@ -77,6 +77,9 @@ async function answerOf(hub: DockerHub, { req, res }: Koa.Context): Promise<Answ
   }
 }
 
+/** Some proxies refuse requests that do not say who asks. */
+const clientHeaders = { 'User-Agent': 'flotilla', Accept: '*/*' };
+
 async function fetchToken(
   needs: DockerHubNeeds,
   options: DockerHubOptions,
@@ -88,7 +91,7 @@ async function fetchToken(
     origin: options.authUrl,
     path: `/token?${query}`,
     method: 'GET',
-    headers: login.authentication ? { Authorization: `Basic ${basic}` } : {},
+    headers: { ...clientHeaders, ...(login.authentication ? { Authorization: `Basic ${basic}` } : {}) },
   });
   return parseToken(await readText(body));
 }
@@ -102,7 +105,7 @@ async function fetchLimits(
     origin: options.registryUrl,
     path: `/v2/${image}/manifests/latest`,
     method: 'HEAD',
-    headers: { Authorization: `Bearer ${token}` },
+    headers: { ...clientHeaders, Authorization: `Bearer ${token}` },
   });
   await body.dump();
   const text = (name: string): string | null => headers[name]?.toString() ?? null;
