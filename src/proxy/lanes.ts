@@ -14,14 +14,14 @@ export interface LaneOptions {
   readonly startTimer?: StartTimer;
 }
 
-/** Different questions in progress that are watched for sharing; there are some ten paths and as many filters as clients. */
+/** Different questions in progress that are watched for sharing; there are some ten paths, and as many ways to ask as clients. */
 export const maxSharedKeys: number = 256;
 
 export const laneDefaults: LaneOptions = { maxKeys: maxSharedKeys, patienceMs: 50 };
 
 /** One call to be, and then in progress. */
 export interface Flight {
-  /** Makes the call; `ended` is told once, whichever way it ended. */
+  /** Makes the call; `ended` is told once, whichever way it ended. Never throws. */
   launch(ended: () => void): void;
 }
 

@@ -49,7 +49,7 @@ describe('shared answer', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const ask = (path = '/_ping', headers: readonly string[] = []): Asked => {
+  const ask = (path = '/_ping', headers: readonly string[] = [], fails = false): Asked => {
     let upstream: RawUpstream | undefined;
     const answer = new Promise<string>((resolve, reject) => {
       let text = '';
@@ -67,7 +67,10 @@ describe('shared answer', () => {
             return true;
           },
           onComplete: () => resolve(text),
-          onWhole: (status, _headers, _text, body) => resolve(`${status} ${body}`),
+          onWhole: (status, _headers, _text, body) => {
+            if (fails) throw new Error('cannot be written');
+            resolve(`${status} ${body}`);
+          },
           onError: reject,
         },
       );
@@ -143,6 +146,18 @@ describe('shared answer', () => {
     await arrived(2);
     asked[1]?.write(whole('third'));
     assert.equal(await third.answer, '200 third');
+  });
+
+  it('reaches those behind one that cannot take it', async () => {
+    const first = ask();
+    await arrived(1);
+    const [failing, other] = [ask('/_ping', [], true), ask()];
+    asked[0]?.write(whole('first'));
+    await first.answer;
+    await arrived(2);
+    asked[1]?.write(whole('second'));
+    await assert.rejects(failing.answer, { code: 'unavailable' });
+    assert.equal(await other.answer, '200 second');
   });
 
   it('does not wait for one that hangs', async () => {

@@ -1,6 +1,6 @@
 // One answer of the engine for several requests of the same bytes, dealt out to each handler as if it were its own.
 
-import { AgentError } from '../errors.ts';
+import { AgentError, toAgentError } from '../errors.ts';
 import type { Flight } from './lanes.ts';
 import type { RawHandler, RawUpstream } from './raw-handler.ts';
 
@@ -8,7 +8,7 @@ import type { RawHandler, RawUpstream } from './raw-handler.ts';
 export const maxSharedAnswerBytes: number = 1024 * 1024;
 
 export interface SharedAnswerNeeds {
-  /** Sends the request, whose answer is told to the handler. Never throws. */
+  /** Sends the request, whose answer is told to the handler. */
   readonly send: (handler: RawHandler) => void;
   /** Nobody waits for the answer any more. */
   readonly onEmpty: (flight: SharedAnswer) => void;
@@ -44,8 +44,16 @@ export class SharedAnswer implements Flight, RawHandler {
   }
 
   launch(ended: () => void): void {
+    if (this.#handlers.size === 0) {
+      ended();
+      return;
+    }
     this.#ended = ended;
-    this.#needs.send(this);
+    try {
+      this.#needs.send(this);
+    } catch (error) {
+      this.onError(toAgentError(error, 'unavailable', 'ask engine'));
+    }
   }
 
   onStart(upstream: RawUpstream): void {
@@ -90,7 +98,16 @@ export class SharedAnswer implements Flight, RawHandler {
     const ended = this.#ended;
     this.#ended = undefined;
     ended?.();
-    for (const handler of handlers) tell(handler);
+    for (const handler of handlers) tellAlone(handler, tell);
+  }
+}
+
+/** One that fails must not take the answer from those behind it. */
+function tellAlone(handler: RawHandler, tell: (handler: RawHandler) => void): void {
+  try {
+    tell(handler);
+  } catch (error) {
+    handler.onError(toAgentError(error, 'unavailable', 'pass an answer on'));
   }
 }
 
