@@ -31,12 +31,15 @@ describe('uploaded forms', () => {
   let settle: (what: Arrived) => void;
   let silenceMs: number | undefined;
   let failAfter: number;
+  /** Resolves when the saver may begin. */
+  let mayBegin: Promise<void>;
 
   beforeEach(async () => {
     expectNext();
     sockets = [];
     silenceMs = undefined;
     failAfter = Number.POSITIVE_INFINITY;
+    mayBegin = Promise.resolve();
     server = createServer((req, res) => {
       void receive(req).then(async (what) => {
         await restDropped(req, silenceMs);
@@ -63,6 +66,7 @@ describe('uploaded forms', () => {
     const form = await receiveForm(
       req,
       async (content) => {
+        await mayBegin;
         for await (const piece of content) {
           saved += piece.toString('latin1');
           if (saved.length > failAfter) throw new AgentError('unavailable', 'disk full');
@@ -230,6 +234,25 @@ describe('uploaded forms', () => {
     send(file('x').slice(0, -10), 1_000);
     const { form } = await arrived;
     ok(form instanceof AgentError && form.code === 'cancelled');
+  });
+
+  it('ends with a client that leaves, wherever the rest of its form is then', async () => {
+    // In the saver's buffer, in the form's, in the request's or still on its way.
+    for (let kilobytes = 60; kilobytes <= 400; kilobytes += 20) {
+      expectNext();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      mayBegin = promise;
+      const client = send(`${file('x', 'x'.repeat(kilobytes * 1_000))}${path('/a')}${end}`);
+      await new Promise((sent) => setTimeout(sent, 30));
+      client.resetAndDestroy();
+      await new Promise((left) => setTimeout(left, 30));
+      resolve();
+      const { form } = await arrived;
+      ok(
+        form instanceof AgentError ? form.code === 'cancelled' : form.kind === 'whole',
+        JSON.stringify(form),
+      );
+    }
   });
 
   it('notices a client that leaves', async () => {

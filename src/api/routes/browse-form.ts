@@ -45,8 +45,8 @@ export async function receiveForm(
   });
   const left = Promise.withResolvers<never>();
   const onLeft = (): void => {
-    // Every request closes; this one before its end.
-    if (!req.complete) left.reject(new AgentError('cancelled', 'receive a form: client left'));
+    // Every request closes; this one before its end was read. All of it may have arrived: what was not read yet is lost.
+    if (!req.readableEnded) left.reject(new AgentError('cancelled', 'receive a form: client left'));
   };
   req.once('error', onLeft).once('close', onLeft);
   req.setTimeout(silenceMs, () => req.destroy());
