@@ -1,9 +1,10 @@
 // Keeps this agent's association in memory and in `DATA_PATH`, over restarts. The file is replaced as a whole, so that a
 // crash leaves the old one or the new one; a failed write is logged and retried with the next change.
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentError, nodeCode, reasonOf } from '../errors.ts';
+import { keepFile } from '../keep-file.ts';
 import type { Logger } from '../log.ts';
 import {
   type Association,
@@ -37,7 +38,7 @@ export async function openAssociationStore(
   const replace = (next: Association): Association => {
     current = next;
     writing = writing
-      .then(() => save(file, next))
+      .then(() => keepFile(file, JSON.stringify(next)))
       .catch((error: unknown) => needs.log.error('association not saved', { file, reason: reasonOf(error) }));
     for (const listener of listeners) listener(next);
     return next;
@@ -78,11 +79,4 @@ async function load(file: string): Promise<Association> {
       cause: error,
     });
   }
-}
-
-async function save(file: string, association: Association): Promise<void> {
-  const temporary = `${file}.tmp`;
-  await mkdir(path.dirname(file), { recursive: true });
-  await writeFile(temporary, JSON.stringify(association), { mode: 0o600, flush: true });
-  await rename(temporary, file);
 }

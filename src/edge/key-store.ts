@@ -1,9 +1,10 @@
 // Keeps this agent's Edge key in memory and in `DATA_PATH`, over restarts. The file is replaced as a whole and before the
 // memory, so that an association is whole or has not happened.
 
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentError, nodeCode, reasonOf } from '../errors.ts';
+import { keepFile } from '../keep-file.ts';
 import type { Logger } from '../log.ts';
 import type { EdgeKey, EdgeKeys, KeySource } from './edge.ts';
 import { isSameKey, parseEdgeKey } from './edge-key.ts';
@@ -29,7 +30,7 @@ export async function openKeyStore(log: Logger, options: KeyStoreOptions): Promi
   let queue: Promise<unknown> = Promise.resolve();
   if (first?.from === 'environment') {
     // Kept too, as there: later starts need no variable. Best effort, because the variable is there now.
-    await save(file, first.key.text).catch((error: unknown) =>
+    await keepFile(file, first.key.text).catch((error: unknown) =>
       log.warn('edge key not kept', { file, reason: reasonOf(error) }),
     );
   }
@@ -43,7 +44,7 @@ export async function openKeyStore(log: Logger, options: KeyStoreOptions): Promi
       throw new AgentError('limit-exceeded', 'associate edge key: another one is associated already');
     }
     try {
-      await save(file, key.text);
+      await keepFile(file, key.text);
     } catch (error) {
       throw new AgentError('unavailable', `keep the edge key in ${file}: ${reasonOf(error)}`, {
         cause: error,
@@ -100,19 +101,4 @@ async function load(file: string): Promise<string | undefined> {
       cause: error,
     });
   }
-}
-
-async function save(file: string, text: string): Promise<void> {
-  const temporary = `${file}.tmp`;
-  await mkdir(path.dirname(file), { recursive: true });
-  // A file left by a crash may have other permissions, which opening it would keep.
-  await rm(temporary, { force: true });
-  const handle = await open(temporary, 'wx', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, file);
 }

@@ -1,9 +1,10 @@
 // Keeps what is known of the stacks, and their files, in `DATA_PATH`: a restart neither loses a stack nor deploys it again.
 // The list is replaced as a whole; a stack's folder is written beside its place and then renamed.
 
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { nodeCode, reasonOf, toAgentError } from '../../errors.ts';
+import { keepFile } from '../../keep-file.ts';
 import type { Logger } from '../../log.ts';
 import type { Portainer } from '../edge.ts';
 import type { StackFiles } from './stack-file.ts';
@@ -96,16 +97,8 @@ async function loadKept(file: string, log: Logger): Promise<Kept | undefined> {
 }
 
 async function keepWhole(file: string, text: string): Promise<void> {
-  const temporary = `${file}.tmp`;
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-  const handle = await open(temporary, 'w', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, file);
+  await keepFile(file, text);
 }
 
 /** Into a new folder, in which no link can be: names are held to their form, and each file is made and never opened. */
