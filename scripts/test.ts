@@ -30,20 +30,17 @@ const first = [...further.filter((step) => !waitsForPolls(step)), ...checkSteps(
 // Behind each other in a lane of their own, which takes little from the two others.
 const waitingSteps = [...idleSteps, ...further.filter(waitsForPolls)];
 // Most labs wait more than they work, so two run side by side; what looks at times runs alone. Each builds its own Swarm,
-// and a hang of one does not take the others with it. At full length one wire test only waits, for half an hour, and the
-// labs run beside it.
+// and a hang of one does not take the others with it.
 const bundled = await runSteps([bundleStep], 1, say);
 // Agents of an older bundle would show nothing.
 const others = !bundled.every(({ ok }) => ok)
   ? []
-  : long
-    ? await runSteps([...first, ...waitingSteps, ...otherSteps, ...quietSteps], 2, say)
-    : [
-        ...(
-          await Promise.all([runSteps(waitingSteps, 1, say), runSteps([...first, ...otherSteps], 2, say)])
-        ).flat(),
-        ...(await runSteps(quietSteps, 1, say)),
-      ];
+  : [
+      ...(
+        await Promise.all([runSteps(waitingSteps, 1, say), runSteps([...first, ...otherSteps], 2, say)])
+      ).flat(),
+      ...(await runSteps(quietSteps, 1, say)),
+    ];
 const results = [...bundled, ...others];
 if (obstacle !== undefined) say(`SKIPPED            lab: ${obstacle}\n`);
 
