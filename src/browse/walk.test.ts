@@ -71,6 +71,13 @@ describe('walk', () => {
     await rejects(arrive('none/x', 'refused'), { code: 'ENOENT' });
   });
 
+  it('finds nothing above a file, as the file system itself', async () => {
+    await link('a/f/..', 'l');
+    await link('a/f/../../..', 'out');
+    for (const path of ['l', 'l/b', 'out', 'out/f'])
+      await rejects(arrive(path, 'refused'), { code: 'ENOTDIR' });
+  });
+
   it('makes what is missing where it is told to, behind links too', async () => {
     await link('a/new', 'l');
     equal(await arrive('l/deep/er', 'refused', 'made'), '/a/new/deep/er');
@@ -85,6 +92,9 @@ describe('walk', () => {
     equal(await readlink(handlePath(held)), join(folder, 'root/a'));
     equal(found.name.toString(), 'none');
     await rejects(openParent({ folder: root, leaving: 'refused' }, []), /it is the root$/);
+    await rejects(openParent({ folder: root, leaving: 'refused' }, toParts(Buffer.from('a/f/x'))), {
+      code: 'ENOTDIR',
+    });
   });
 
   it('closes every handle, whatever happened', async () => {

@@ -55,7 +55,7 @@ export async function openPlace(
       walk.opened += 1;
       if (walk.opened > maxOpenedParts) throw tooManyLinks();
       const rest = walk.left.slice(1);
-      const step = name.equals(dotDot) ? above(root, walk.done) : await enter(at, name, missing);
+      const step = name.equals(dotDot) ? await above(root, at, walk.done) : await enter(at, name, missing);
       await at.close();
       if (step.kind === 'place') {
         at = step.handle;
@@ -83,7 +83,20 @@ export async function openParent(
 ): Promise<{ readonly folder: FileHandle; readonly name: Buffer }> {
   const name = parts.at(-1);
   if (name === undefined) throw new AgentError('unavailable', 'change a path: it is the root');
-  return { folder: await openPlace(root, parts.slice(0, -1)), name };
+  const folder = await openPlace(root, parts.slice(0, -1));
+  try {
+    await assertFolder(folder);
+    return { folder, name };
+  } catch (error) {
+    await folder.close();
+    throw error;
+  }
+}
+
+/** A place may be of any kind, and nothing is above or below a file. Throws as the system does. */
+async function assertFolder(place: FileHandle): Promise<void> {
+  if (!(await onDisk(() => place.stat())).isDirectory())
+    throw Object.assign(new Error('pass through a file'), { code: 'ENOTDIR' });
 }
 
 type Step =
@@ -115,7 +128,8 @@ async function enter(folder: FileHandle, name: Buffer, missing: Missing): Promis
 }
 
 /** Never by the file system's own `..`: a folder may have been moved out of the root since. */
-function above(root: OpenRoot, done: readonly Buffer[]): Step {
+async function above(root: OpenRoot, at: FileHandle, done: readonly Buffer[]): Promise<Step> {
+  await assertFolder(at);
   if (done.length === 0 && root.leaving === 'refused') throw leadsOut();
   return { kind: 'again', parts: done.slice(0, -1) };
 }

@@ -50,6 +50,7 @@ export function createBrowseModel(): BrowseModel {
     let links = 0;
     for (let part = left.shift(); part !== undefined; part = left.shift()) {
       if (part === '..') {
+        asFolder(at);
         stack.pop();
         at = stack.at(-1) ?? refuse('refused');
         continue;
