@@ -1,6 +1,5 @@
 // The tunnel to Portainer's chisel server: an SSH session in the messages of a websocket, and one `config` request.
 
-import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { type RawData, WebSocket } from 'ws';
 import { AgentError, reasonOf, toAgentError } from '../../errors.ts';
@@ -8,12 +7,15 @@ import { toHostPort } from './address.ts';
 import { assertFingerprint } from './fingerprint.ts';
 import { createGate, type Gate } from './gate.ts';
 import type { Connect, Link, LinkNeeds, LinkOrder } from './link.ts';
+import { createRandomPool } from './ssh/random-pool.ts';
 import { createSshSession, type SshSession } from './ssh/session.ts';
 
 /** chisel's name for what it speaks, in the request; the answer never repeats it, so it is no subprotocol for `ws`. */
 const protocol = 'chisel-v3';
 /** The server sends what its SSH library flushes: packets. */
 const maxMessageBytes = 1024 * 1024;
+/** So much is not held back for what may come with it. */
+const flushBytes = 128 * 1024;
 /** The server refuses any other. */
 const listenHost = '0.0.0.0';
 /** Only logged by the server. */
@@ -84,17 +86,8 @@ function createWire(socket: Duplex, order: LinkOrder, needs: LinkNeeds, attempte
     websocket.terminate();
     socket.destroy();
   };
-  const uncork = (): void => socket.uncork();
-  const send = (bytes: Buffer): void => {
-    if (websocket.readyState !== WebSocket.OPEN) return;
-    // What is sent in one go leaves in one write: a chunk of our API's answer is several packets.
-    if (socket.writableCorked === 0) {
-      socket.cork();
-      process.nextTick(uncork);
-    }
-    websocket.send(bytes);
-  };
-  const session = createSession(send, gate, order, needs, ready.resolve);
+  const outbox = createOutbox(websocket);
+  const session = createSession(outbox.add, gate, order, needs, ready.resolve);
 
   websocket.on('open', () => session.start());
   websocket.on('message', (chunk: RawData) => {
@@ -128,6 +121,32 @@ function createWire(socket: Duplex, order: LinkOrder, needs: LinkNeeds, attempte
   };
 }
 
+/**
+ * What is said in one go leaves in one message: a chunk of our API's answer is several packets, each of several pieces, and
+ * SSH does not look at where messages of the websocket begin.
+ */
+function createOutbox(websocket: WebSocket): { add(packet: readonly Buffer[]): void } {
+  let waiting: Buffer[] = [];
+  let bytes = 0;
+  const flush = (): void => {
+    const pieces = waiting;
+    const total = bytes;
+    waiting = [];
+    bytes = 0;
+    if (total > 0 && websocket.readyState === WebSocket.OPEN) websocket.send(Buffer.concat(pieces, total));
+  };
+  return {
+    add(packet): void {
+      if (bytes === 0) process.nextTick(flush);
+      for (const piece of packet) {
+        waiting.push(piece);
+        bytes += piece.length;
+      }
+      if (bytes >= flushBytes) flush();
+    },
+  };
+}
+
 function openWebSocket(socket: Duplex, { address }: LinkOrder): WebSocket {
   // TLS is the socket's affair already.
   return new WebSocket(`ws://${toHostPort(address)}/`, {
@@ -143,7 +162,7 @@ function openWebSocket(socket: Duplex, { address }: LinkOrder): WebSocket {
 }
 
 function createSession(
-  send: (bytes: Buffer) => void,
+  send: (packet: readonly Buffer[]) => void,
   gate: Gate,
   order: LinkOrder,
   { onChannel }: LinkNeeds,
@@ -156,7 +175,7 @@ function createSession(
       isBlocked: gate.isBlocked,
       onReady,
       checkHostKey: (blob) => assertFingerprint(blob, fingerprint),
-      random: randomBytes,
+      random: createRandomPool(),
       onChannel: (stream, closedByPeer) =>
         onChannel({
           stream,

@@ -153,6 +153,8 @@ interface ServerChannel {
   window: number;
   /** What the client may send. */
   ownWindow: number;
+  /** Written for the client of the tunnel, and not told to the agent yet. */
+  consumed: number;
   queue: Buffer[];
   sentEof: boolean;
   sentClose: boolean;
@@ -161,6 +163,8 @@ interface ServerChannel {
 
 const windowBytes = 2_097_152;
 const packetBytes = 32_768;
+/** As Go's SSH library does since 2023: windows are given back by the piece of three packets, not at every read. */
+const returnAfterBytes = 3 * packetBytes;
 
 function createSession(websocket: WebSocket, context: SessionContext): Session {
   const channels = new Map<number, ServerChannel>();
@@ -233,6 +237,7 @@ function createSession(websocket: WebSocket, context: SessionContext): Session {
       peer: undefined,
       window: 0,
       ownWindow: windowBytes,
+      consumed: 0,
       queue: [],
       sentEof: false,
       sentClose: false,
@@ -354,9 +359,12 @@ function createSession(websocket: WebSocket, context: SessionContext): Session {
         // It was told, and this was under way.
         if (channel.sentClose) return;
         channel.socket.write(data, () => {
-          channel.ownWindow += data.length;
+          channel.consumed += data.length;
           if (channel.sentClose || channels.get(number) !== channel) return;
-          ssh.send(Buffer.concat([Buffer.from([93]), num(channel.peer ?? 0), num(data.length)]));
+          if (windowBytes - channel.ownWindow <= returnAfterBytes) return;
+          ssh.send(Buffer.concat([Buffer.from([93]), num(channel.peer ?? 0), num(channel.consumed)]));
+          channel.ownWindow += channel.consumed;
+          channel.consumed = 0;
         });
         return;
       }

@@ -66,7 +66,7 @@ export function readHostKey(pem: string): KeyObject {
 
 export function createSshServer(options: SshServerOptions): SshServer {
   const blob = hostKeyBlob(options.hostKey);
-  let buffered = Buffer.alloc(0);
+  let buffered: Buffer = Buffer.alloc(0);
   let clientIdent: string | undefined;
   let ownInit = Buffer.alloc(0);
   let clientInit = Buffer.alloc(0);
@@ -90,7 +90,9 @@ export function createSshServer(options: SshServerOptions): SshServer {
       return;
     }
     const gcm = createCipheriv('aes-128-gcm', sealer.key, nonceOf(sealer)).setAAD(length);
-    options.send(Buffer.concat([length, gcm.update(body), gcm.final(), gcm.getAuthTag()]));
+    const sealed = gcm.update(body);
+    gcm.final();
+    options.send(Buffer.concat([length, sealed, gcm.getAuthTag()]));
   };
 
   const sendInit = (): void => {
@@ -187,7 +189,8 @@ export function createSshServer(options: SshServerOptions): SshServer {
     let body = sealed;
     if (opener !== undefined) {
       const gcm = createDecipheriv('aes-128-gcm', opener.key, nonceOf(opener)).setAAD(head).setAuthTag(tag);
-      body = Buffer.concat([gcm.update(sealed), gcm.final()]);
+      body = gcm.update(sealed);
+      gcm.final();
     }
     return body.subarray(1, body.length - (body[0] ?? 0));
   };
@@ -195,7 +198,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
   options.send(Buffer.from(`${ident}\r\n`));
   return {
     receive(bytes): void {
-      buffered = Buffer.concat([buffered, bytes]);
+      buffered = buffered.length === 0 ? bytes : Buffer.concat([buffered, bytes]);
       if (clientIdent === undefined) {
         const end = buffered.indexOf('\r\n');
         if (end === -1) return;

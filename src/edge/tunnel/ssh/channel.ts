@@ -5,10 +5,11 @@ import { Duplex } from 'node:stream';
 import { AgentError } from '../../../errors.ts';
 import { createBacklog } from './backlog.ts';
 import { msg } from './numbers.ts';
+import type { SendMessage } from './transport.ts';
 import { message, u32 } from './wire.ts';
 
 export interface ChannelNeeds {
-  readonly send: (payload: Buffer) => void;
+  readonly send: SendMessage;
   /** The connection takes no more at the moment; `resume` is called when it does. */
   readonly isBlocked: () => boolean;
   /** Both sides have closed: the number is free. */
@@ -141,7 +142,8 @@ export class Channel {
     ) {
       const writing = this.#writing;
       const size = Math.min(writing.bytes.length, this.#peerWindow, this.#packetBytes);
-      this.#send(msg.channelData, u32(size), writing.bytes.subarray(0, size));
+      const head = message(msg.channelData, u32(this.#options.peerNumber), u32(size));
+      this.#needs.send(head, writing.bytes.subarray(0, size));
       this.#peerWindow -= size;
       writing.bytes = writing.bytes.subarray(size);
       if (writing.bytes.length === 0) this.#forgetWrite();

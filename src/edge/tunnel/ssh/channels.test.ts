@@ -30,7 +30,7 @@ function startServer(): Server {
   const streams: Duplex[] = [];
   const channels = createChannels(
     {
-      send: (payload) => void sent.push(payload),
+      send: (head, data = Buffer.alloc(0)) => void sent.push(Buffer.concat([head, data])),
       isBlocked: () => false,
       onChannel: (stream) => void streams.push(stream),
     },

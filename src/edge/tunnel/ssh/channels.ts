@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { AgentError } from '../../../errors.ts';
 import { Channel, maxChannelDataBytes } from './channel.ts';
 import { msg, openFailure } from './numbers.ts';
+import type { SendMessage } from './transport.ts';
 import { message, string, u32, type WireReader } from './wire.ts';
 
 export interface Channels {
@@ -14,7 +15,7 @@ export interface Channels {
 }
 
 export interface ChannelsNeeds {
-  readonly send: (payload: Buffer) => void;
+  readonly send: SendMessage;
   readonly isBlocked: () => boolean;
   /** Takes what the server opened. `closed` resolves when the server closes it, which the end of its data need not mean. */
   readonly onChannel: (channel: Duplex, closed: Promise<void>) => void;
@@ -50,8 +51,8 @@ export function createChannels(needs: ChannelsNeeds, options: ChannelsOptions): 
     return wasBlocked;
   };
 
-  const send = (payload: Buffer): void => {
-    if (isAlive) needs.send(payload);
+  const send: SendMessage = (head, data) => {
+    if (isAlive) needs.send(head, data);
   };
 
   const onOpen = (reader: WireReader): void => {

@@ -64,8 +64,8 @@ function connectEnds(fingerprint: string = fingerprintOf(hostKeyBlob(hostKey))):
     onMessage: (payload) => received.push(payload),
   });
   const client = createClient(
-    (bytes) => {
-      toServer.push(bytes);
+    (packet) => {
+      toServer.push(Buffer.concat(packet));
     },
     (blob) => {
       if (!isFingerprintOf(blob, fingerprint)) throw new AgentError('member-untrusted', 'another host');
@@ -95,7 +95,7 @@ function connectEnds(fingerprint: string = fingerprintOf(hostKeyBlob(hostKey))):
 }
 
 function createClient(
-  send: (bytes: Buffer) => void,
+  send: (packet: readonly Buffer[]) => void,
   checkHostKey: (blob: Buffer) => void,
   channels: Duplex[] = [],
 ): SshSession {

@@ -13,7 +13,8 @@ export interface PacketKey {
 }
 
 export interface PacketSealer {
-  seal(payload: Buffer): Buffer;
+  /** A packet, in pieces that follow each other. The payload is `head` and `data` behind it, which is only copied once. */
+  seal(head: Buffer, data?: Buffer): readonly Buffer[];
   use(key: PacketKey): void;
 }
 
@@ -35,28 +36,36 @@ const tagBytes = 16;
 const leastPadding = 4;
 const clearBlockBytes = 8;
 const gcmBlockBytes = 16;
+const noBytes = Buffer.alloc(0);
 
 export function createPacketSealer(random: (bytes: number) => Buffer): PacketSealer {
   let cipher: PacketKey | undefined;
+  // What is to be encrypted is put together here: memory for every packet would cost as much as encrypting it.
+  let room = Buffer.alloc(0);
   return {
-    seal(payload): Buffer {
+    seal(head, data = noBytes): readonly Buffer[] {
+      const payloadBytes = head.length + data.length;
       // In clear the length field is part of the blocks; with GCM it is not, since it stays readable.
       const block = cipher === undefined ? clearBlockBytes : gcmBlockBytes;
-      const counted = (cipher === undefined ? lengthBytes : 0) + 1 + payload.length;
+      const counted = (cipher === undefined ? lengthBytes : 0) + 1 + payloadBytes;
       const padding = leastPadding + ((block - ((counted + leastPadding) % block)) % block);
-      const body = Buffer.allocUnsafe(1 + payload.length + padding);
+      const bodyBytes = 1 + payloadBytes + padding;
+      if (cipher === undefined) room = Buffer.allocUnsafe(bodyBytes);
+      else if (room.length < bodyBytes) room = Buffer.allocUnsafe(Math.max(bodyBytes, maxPacketBytes));
+      const body = room.subarray(0, bodyBytes);
       body.writeUInt8(padding);
-      payload.copy(body, 1);
-      random(padding).copy(body, 1 + payload.length);
+      head.copy(body, 1);
+      data.copy(body, 1 + head.length);
+      random(padding).copy(body, 1 + payloadBytes);
       const length = Buffer.allocUnsafe(lengthBytes);
-      length.writeUInt32BE(body.length);
-      if (cipher === undefined) return Buffer.concat([length, body]);
+      length.writeUInt32BE(bodyBytes);
+      if (cipher === undefined) return [length, body];
       const gcm = createCipheriv('aes-128-gcm', cipher.key, cipher.nonce);
       gcm.setAAD(length);
       const sealed = gcm.update(body);
       gcm.final();
       countUp(cipher.nonce);
-      return Buffer.concat([length, sealed, gcm.getAuthTag()]);
+      return [length, sealed, gcm.getAuthTag()];
     },
     use(key): void {
       cipher = copyOf(key);

@@ -9,7 +9,8 @@ import { createSshTransport, shownText, type TransportOptions } from './transpor
 import { createWireReader, message, string, type WireReader } from './wire.ts';
 
 export interface SessionNeeds extends Pick<ChannelsNeeds, 'onChannel'> {
-  readonly send: (bytes: Buffer) => void;
+  /** One packet, in pieces that follow each other. */
+  readonly send: (packet: readonly Buffer[]) => void;
   /** The connection takes no more; `resume` is to be called when it does. Replies are sent all the same. */
   readonly isBlocked: () => boolean;
   /** The server has taken the password. */

@@ -27,7 +27,7 @@ function startRecorded(): Recorder {
   const der = Buffer.concat([x25519Prefix, secret]);
   const session = createSshSession(
     {
-      send: (bytes) => void sent.push(bytes),
+      send: (packet) => void sent.push(Buffer.concat(packet)),
       isBlocked: () => false,
       onReady: () => void session.request('config', encodeConfig({ port: 51234, target: '127.0.0.1:19001' })),
       onChannel: (channel) => void channels.push(channel),

@@ -36,7 +36,8 @@ function connectPair(): Pair {
   });
   const transport = createSshTransport(
     {
-      send: (bytes) => {
+      send: (packet) => {
+        const bytes = Buffer.concat(packet);
         sentBytes += bytes.length;
         toServer.push(bytes);
       },
@@ -80,7 +81,7 @@ describe('ssh transport and key exchanges', () => {
     const sent: Buffer[] = [];
     const transport = createSshTransport(
       {
-        send: (bytes) => void sent.push(bytes),
+        send: (packet) => void sent.push(Buffer.concat(packet)),
         onSecure: () => undefined,
         onMessage: () => undefined,
         checkHostKey: () => undefined,

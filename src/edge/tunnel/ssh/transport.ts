@@ -8,7 +8,8 @@ import { createPacketOpener, createPacketSealer } from './packets.ts';
 import { createWireReader } from './wire.ts';
 
 export interface TransportNeeds {
-  readonly send: (bytes: Buffer) => void;
+  /** One packet, in pieces that follow each other. */
+  readonly send: (packet: readonly Buffer[]) => void;
   /** Keys are in use for the first time. */
   readonly onSecure: () => void;
   /** In order; none before `onSecure`. */
@@ -18,14 +19,16 @@ export interface TransportNeeds {
   readonly random: (bytes: number) => Buffer;
 }
 
+export type SendMessage = (head: Buffer, data?: Buffer) => void;
+
 export type TransportOptions = KeyExchangeOptions;
 
 export interface SshTransport {
   start(): void;
   /** Throws what ends the connection. */
   receive(bytes: Buffer): void;
-  /** Held back while keys are exchanged. */
-  send(payload: Buffer): void;
+  /** A message, and what it carries behind it. Held back while keys are exchanged. */
+  send: SendMessage;
   isExchanging(): boolean;
 }
 
@@ -37,7 +40,7 @@ export function createSshTransport(needs: TransportNeeds, options: TransportOpti
   const opener = createPacketOpener();
   let isSecured = false;
   let held: Buffer[] = [];
-  const sendNow = (payload: Buffer): void => needs.send(sealer.seal(payload));
+  const sendNow: SendMessage = (head, data) => needs.send(sealer.seal(head, data));
 
   const exchange = createKeyExchange(
     {
@@ -68,7 +71,7 @@ export function createSshTransport(needs: TransportNeeds, options: TransportOpti
   };
 
   return {
-    start: () => needs.send(Buffer.from(`${options.ident}\r\n`, 'latin1')),
+    start: () => needs.send([Buffer.from(`${options.ident}\r\n`, 'latin1')]),
     receive(bytes): void {
       opener.push(bytes);
       if (exchange.phase() === 'ident') {
@@ -80,14 +83,14 @@ export function createSshTransport(needs: TransportNeeds, options: TransportOpti
       }
       for (let payload = opener.next(); payload !== undefined; payload = opener.next()) onPayload(payload);
     },
-    send(payload): void {
+    send(head, data): void {
       if (exchange.phase() === 'secure') {
-        sendNow(payload);
+        sendNow(head, data);
         return;
       }
       if (held.length >= maxHeldMessages)
         throw new AgentError('limit-exceeded', 'exchange keys with tunnel server: too much waits for it');
-      held.push(payload);
+      held.push(data === undefined ? head : Buffer.concat([head, data]));
     },
     isExchanging: () => exchange.phase() !== 'secure',
   };
