@@ -7,17 +7,15 @@ import { fileURLToPath } from 'node:url';
 
 export interface Started<T> extends AsyncDisposable {
   readonly said: T;
-  tell(line: string): void;
 }
 
 /** Resolves with the first line; rejects when the process ends without one. It ends when disposed. */
 export async function start<T>(script: string, ...args: readonly string[]): Promise<Started<T>> {
   const file = fileURLToPath(new URL(script, import.meta.url));
-  const child = spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   return {
     // Our own script.
     said: JSON.parse(await firstLine(child, script)) as T,
-    tell: (line) => void child.stdin.write(`${line}\n`),
     [Symbol.asyncDispose]: () => end(child),
   };
 }

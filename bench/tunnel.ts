@@ -1,12 +1,12 @@
 // `npm run bench:tunnel [-- <rounds>]`: both kinds of tunnel beside OpenSSH's own `ssh -R`, in one run. Ends with 1 when one
-// misses what is wanted of it. Needs root on Debian.
+// misses what is wanted of it. The chisel server is one of Go's SSH library, as Portainer's. Needs root on Debian.
 // Ratios are what counts: they take turns, and each one's best turn is compared, as other work of the machine hits all.
 
-import { ensurePackages, tunnelPackages } from '../scripts/debian-packages.ts';
+import { ensurePackages, goPackages, tunnelPackages } from '../scripts/debian-packages.ts';
+import { startGoChiselServer } from '../test/support/chisel-go/chisel-go.ts';
 import { startOpenSsh } from '../test/support/openssh.ts';
-import { dial, freePort, startTunnelBed, type TunnelServer } from '../test/support/tunnel-bed.ts';
+import { dial, freePort, startTunnelBed } from '../test/support/tunnel-bed.ts';
 import { startSshTunnelServer } from '../test/support/tunnel-servers.ts';
-import type { ChiselAt } from './tunnel-chisel.ts';
 import type { TunnelLoad } from './tunnel-load.ts';
 import { start } from './tunnel-process.ts';
 
@@ -43,7 +43,7 @@ async function measure(): Promise<readonly Figures[]> {
   await using _reverse = await openSsh.reverse(reversePort, sourcePort);
   const near = { dialLocal: () => dial(sourcePort), direct: true };
   await using ssh = await startTunnelBed({ ...near, startServer: () => startSshTunnelServer() });
-  await using chisel = await startTunnelBed({ ...near, startServer: startChisel });
+  await using chisel = await startTunnelBed({ ...near, startServer: startGoChiselServer });
   await ssh.opened();
   await chisel.opened();
   const subjects: readonly Subject[] = [
@@ -58,25 +58,6 @@ async function measure(): Promise<readonly Figures[]> {
     }
   }
   return subjects.map(toFigures);
-}
-
-async function startChisel(): Promise<TunnelServer> {
-  const [user, password] = ['user1234', 'pass5678'];
-  const server = await start<ChiselAt>('tunnel-chisel.ts', user, password);
-  const stop = async (): Promise<void> => {
-    await server[Symbol.asyncDispose]();
-  };
-  return {
-    ...server.said,
-    scheme: '',
-    user,
-    password,
-    allow: (port) => server.tell(String(port)),
-    logins: () => 0,
-    stop,
-    start: () => Promise.reject(new Error('bench: a chisel server is started once')),
-    [Symbol.asyncDispose]: stop,
-  };
 }
 
 function toFigures({ name, loads }: Subject): Figures {
@@ -110,7 +91,7 @@ function judge(ours: Figures, reference: Figures): Verdict {
   };
 }
 
-ensurePackages(tunnelPackages);
+ensurePackages([...tunnelPackages, ...goPackages]);
 const [reference, ...others] = await measure();
 if (reference === undefined) throw new Error('bench: nothing was measured');
 const verdicts = others.map((ours) => judge(ours, reference));

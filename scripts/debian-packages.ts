@@ -32,6 +32,19 @@ export const tunnelPackages: readonly DebianPackage[] = [
   { command: 'openssl', name: 'openssl' },
 ];
 
+/** Go's own SSH library and the websocket beside it, from which chisel servers are built. */
+export const goPackages: readonly DebianPackage[] = [
+  { command: 'go', name: 'golang-go' },
+  {
+    file: '/usr/share/gocode/src/golang.org/x/crypto/ssh/server.go',
+    name: 'golang-golang-x-crypto-dev',
+  },
+  {
+    file: '/usr/share/gocode/src/github.com/gorilla/websocket/server.go',
+    name: 'golang-github-gorilla-websocket-dev',
+  },
+];
+
 const installTimeoutMs = 280_000;
 const folders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
