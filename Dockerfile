@@ -2,11 +2,14 @@
 FROM node:26-bookworm-slim
 
 ENV NODE_ENV=production
+# What V8 made of the bundle, kept: the agent starts sooner, and the health check takes half its processor time.
+ENV NODE_COMPILE_CACHE=/usr/local/lib/flotilla/cache
 
 COPY dist/flotilla.mjs /usr/local/lib/flotilla/flotilla.mjs
 
 # For people: `docker exec <agent> flotilla keys list`.
-RUN ln -s /usr/local/lib/flotilla/flotilla.mjs /usr/local/bin/flotilla && mkdir -p /data /run/flotilla
+RUN ln -s /usr/local/lib/flotilla/flotilla.mjs /usr/local/bin/flotilla && mkdir -p /data /run/flotilla \
+  && node /usr/local/lib/flotilla/flotilla.mjs agent --help > /dev/null
 
 # What must survive the container: which Portainer server the agents belong to.
 VOLUME /data
