@@ -8,6 +8,7 @@ const toolTimeoutMs = 120_000;
 const mochaTimeoutMs = 420_000;
 /** At full length one connection alone is used for over half an hour. */
 const longMochaTimeoutMs = 2 * 3_600_000;
+const longTestTimeoutMs = 80_000;
 export const agentsAtTheEdge: string = 'agents at the edge';
 const root = join(import.meta.dirname, '..');
 
@@ -54,6 +55,18 @@ export function furtherSteps(env: Readonly<Record<string, string>> = {}): readon
   return steps.filter((step) => step !== undefined);
 }
 
+/** At full length a test may take longer to notice a hang. */
+export function mochaCommand(
+  env: Readonly<Record<string, string>>,
+  ...args: readonly string[]
+): readonly string[] {
+  return ['mocha', ...(isLong(env) ? ['--timeout', String(longTestTimeoutMs)] : []), ...args];
+}
+
+function isLong({ FLOTILLA_TEST_LONG: long }: Readonly<Record<string, string>>): boolean {
+  return long === '1';
+}
+
 /** A mocha run over the patterns that match something; undefined where none does. */
 function mochaStep(
   name: string,
@@ -62,6 +75,12 @@ function mochaStep(
 ): Step | undefined {
   const existing = patterns.filter((pattern) => globSync(pattern, { cwd: root }).length > 0);
   if (existing.length === 0) return undefined;
-  const timeoutMs = env.FLOTILLA_TEST_LONG === '1' ? longMochaTimeoutMs : mochaTimeoutMs;
-  return { name, command: ['mocha', ...existing], timeoutMs, mocha: true, env: { ...bundleEnv, ...env } };
+  const timeoutMs = isLong(env) ? longMochaTimeoutMs : mochaTimeoutMs;
+  return {
+    name,
+    command: mochaCommand(env, ...existing),
+    timeoutMs,
+    mocha: true,
+    env: { ...bundleEnv, ...env },
+  };
 }

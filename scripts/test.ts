@@ -4,7 +4,14 @@
 
 import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { agentsAtTheEdge, bundleEnv, bundleStep, checkSteps, furtherSteps } from './check-steps.ts';
+import {
+  agentsAtTheEdge,
+  bundleEnv,
+  bundleStep,
+  checkSteps,
+  furtherSteps,
+  mochaCommand,
+} from './check-steps.ts';
 import type { Counts, Step } from './steps.ts';
 import { failedTitles, forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
 
@@ -96,7 +103,7 @@ function longestFirst(a: string, b: string): number {
 function labStep(file: string): Step {
   return {
     name: `lab ${file}`,
-    command: ['mocha', '--reporter', 'spec', file],
+    command: mochaCommand(env, '--reporter', 'spec', file),
     timeoutMs: labTimeoutMs,
     mocha: true,
     env: { ...bundleEnv, ...env },

@@ -2,9 +2,10 @@
 // It shares no code with Node's parser, so that a test sees the wire and not an interpretation of it.
 
 import type { Duplex } from 'node:stream';
+import { scaled } from './scale.ts';
 
 /** How long one read may wait before the test fails. Shorter than the test's own timeout, so that it cleans up. */
-export const readTimeoutMs = 15_000;
+export const readTimeoutMs: number = scaled(15_000, 60_000);
 const maxHeadBytes = 1_048_576;
 const headEnd = Buffer.from('\r\n\r\n');
 const lineEnd = Buffer.from('\r\n');
