@@ -59,7 +59,7 @@ export function furtherSteps(env: Readonly<Record<string, string>> = {}): readon
 export function mochaCommand(
   env: Readonly<Record<string, string>>,
   ...args: readonly string[]
-): readonly string[] {
+): Step['command'] {
   return ['mocha', ...(isLong(env) ? ['--timeout', String(longTestTimeoutMs)] : []), ...args];
 }
 

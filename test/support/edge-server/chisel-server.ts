@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { type ChiselConfig, readConfig } from './chisel-config.ts';
 import {
   createSshServer,
   hostKeyBlob,
@@ -206,14 +207,14 @@ function createSession(websocket: WebSocket, context: SessionContext): Session {
     const data = payload.subarray(6 + name.length);
     if (!configured) {
       configured = true;
-      if (String(name) === 'config') configure(JSON.parse(String(data)) as Config);
+      if (String(name) === 'config') configure(readConfig(data));
       else refuse('server: expecting config request');
     } else if (String(name) === 'ping') ssh.send(Buffer.concat([Buffer.from([81]), Buffer.from('pong')]));
     else ssh.send(Buffer.from([82]));
   };
   const refuse = (text: string): void => ssh.send(Buffer.concat([Buffer.from([82]), Buffer.from(text)]));
 
-  const configure = ({ Remotes: [remote] }: Config): void => {
+  const configure = ({ Remotes: [remote] }: ChiselConfig): void => {
     const wanted = `R:${remote?.LocalHost}:${remote?.LocalPort}`;
     const port = context.permissions.get(ssh.user() ?? '')?.port;
     if (remote?.Reverse !== true || wanted !== `R:0.0.0.0:${port}`) {
@@ -395,14 +396,4 @@ function createSession(websocket: WebSocket, context: SessionContext): Session {
         open(100_000, type, to);
       }),
   };
-}
-
-interface Config {
-  readonly Remotes: readonly {
-    readonly LocalHost: string;
-    readonly LocalPort: string;
-    readonly RemoteHost: string;
-    readonly RemotePort: string;
-    readonly Reverse: boolean;
-  }[];
 }
