@@ -1,6 +1,7 @@
 // When the agent counts as alive and as ready, and what it says when it does not.
 
 import assert from 'node:assert/strict';
+import { polling } from '../../test/support/doctor-facts.ts';
 import type { HealthInputs } from './health.ts';
 import { decideHealth } from './health.ts';
 
@@ -21,15 +22,6 @@ const gone = (sinceMs: number): HealthInputs['engine'] => ({
 });
 
 const tunnel = { kind: 'waiting', port: 1, attempt: 2, reason: 'refused', retryAtMs: 3 } as const;
-const polling = {
-  kind: 'polling',
-  portainerUrl: 'https://p',
-  environmentId: 7,
-  intervalMs: 5_000,
-  lastGoodMs: 1,
-  failure: undefined,
-  tunnel: { kind: 'closed', why: 'not-wanted' },
-} as const;
 
 const cases: readonly (readonly [string, Partial<HealthInputs>, boolean, boolean, string | undefined])[] = [
   ['all is well', {}, true, true, undefined],

@@ -1,6 +1,7 @@
 // The rules of membership as tables, and the bounds of the member table.
 
 import assert from 'node:assert/strict';
+import { sampleRecord } from '../../test/support/member-record.ts';
 import type { MemberRecord } from './cluster.ts';
 import { createMemberTable } from './member-table.ts';
 import {
@@ -27,24 +28,13 @@ interface Version {
 /** The rules look at versions only; signatures are the business of record.ts. */
 function signed(version: Version): SignedRecord {
   const record: MemberRecord = {
+    ...sampleRecord,
     peerId: version.peer ?? 'peer-a',
     nodeName: `node-${version.engine ?? 'a'}`,
-    nodeId: 'id',
     engineId: version.engine ?? 'a',
     role: undefined,
-    leader: false,
-    engineVersion: '1',
-    apiVersion: '1.41',
-    minApiVersion: '1.12',
-    agentVersion: '0.1.0',
-    address: '10.0.0.1',
-    apiPort: 9001,
-    peerPort: 9002,
-    gossipPort: 7946,
-    tlsFingerprint: '0'.repeat(64),
     generation: version.generation ?? 5,
     incarnation: version.incarnation ?? 0,
-    edgeKeySet: false,
   };
   return {
     record,

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import nacl from 'tweetnacl';
+import { sampleRecord } from '../../test/support/member-record.ts';
 import { AgentError } from '../errors.ts';
 import type { MemberRecord } from './cluster.ts';
 import { createIdentity, openRecord, signingContext, signRecord } from './record.ts';
@@ -10,26 +11,7 @@ const seed = new Uint8Array(32).fill(7);
 const pair = nacl.sign.keyPair.fromSeed(seed);
 const identity = createIdentity(seed);
 
-const record: MemberRecord = {
-  peerId: identity.peerId,
-  nodeName: 'node1',
-  nodeId: 'n1',
-  engineId: 'e1',
-  role: 'manager',
-  leader: false,
-  engineVersion: '20.10.24',
-  apiVersion: '1.41',
-  minApiVersion: '1.12',
-  agentVersion: '0.1.0',
-  address: '10.0.0.1',
-  apiPort: 9001,
-  peerPort: 9002,
-  gossipPort: 7946,
-  tlsFingerprint: 'ab'.repeat(32),
-  generation: 1,
-  incarnation: 1,
-  edgeKeySet: false,
-};
+const record: MemberRecord = { ...sampleRecord, peerId: identity.peerId };
 const body = { record, leaving: false, swarmId: undefined };
 
 function messageOf(text: string): Uint8Array {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import nacl from 'tweetnacl';
+import { sampleRecord } from '../../test/support/member-record.ts';
 import type { MemberRecord } from './cluster.ts';
 import { parsePeerId, toPeerId } from './peer-id.ts';
 import { createIdentity, maxRecordBytes, openRecord, signingContext, signRecord } from './record.ts';
@@ -10,24 +11,12 @@ import { createIdentity, maxRecordBytes, openRecord, signingContext, signRecord 
 const seed = Buffer.alloc(32, 7);
 const keys = nacl.sign.keyPair.fromSeed(seed);
 const record: MemberRecord = {
+  ...sampleRecord,
   peerId: toPeerId(keys.publicKey),
   nodeName: 'node-1',
-  nodeId: 'abc',
-  engineId: 'engine-1',
-  role: 'manager',
   leader: true,
-  engineVersion: '20.10.24',
-  apiVersion: '1.41',
-  minApiVersion: '1.12',
-  agentVersion: '0.1.0',
-  address: '10.0.0.1',
-  apiPort: 9001,
-  peerPort: 9002,
-  gossipPort: 7946,
-  tlsFingerprint: 'ab'.repeat(32),
   generation: 1_800_000_000_000,
   incarnation: 3,
-  edgeKeySet: false,
 };
 const unknown = (): undefined => undefined;
 

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 import { eventually } from './eventually.ts';
+import { collectOutput } from './lab/command.ts';
 
 export interface CliBinary {
   readonly path: string;
@@ -68,7 +69,6 @@ export interface DockerCliOptions {
 
 const commandTimeoutMs = 20_000;
 const saysWithinMs = 18_000;
-const maxOutputBytes = 64 * 1024 * 1024;
 
 const debianCli = '/usr/bin/docker';
 
@@ -139,8 +139,8 @@ function startProcess([file = '', ...args]: readonly string[], options: StartOpt
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
-  const stdout = collect(child.stdout);
-  const stderr = collect(child.stderr);
+  const stdout = collectOutput(child.stdout);
+  const stderr = collectOutput(child.stderr);
   // A command may end without reading its input; its exit code then says more than EPIPE.
   child.stdin.on('error', () => undefined);
   const ended = endOf(child, stdout, stderr);
@@ -169,16 +169,6 @@ function endOf(child: ChildProcess, stdout: () => Buffer, stderr: () => Buffer):
   child.on('error', reject);
   child.on('close', (code) => resolve({ code: code ?? -1, stdout: stdout(), stderr: stderr().toString() }));
   return promise;
-}
-
-function collect(stream: NodeJS.ReadableStream): () => Buffer {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  stream.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes <= maxOutputBytes) chunks.push(chunk);
-  });
-  return () => Buffer.concat(chunks);
 }
 
 function quote(word: string): string {

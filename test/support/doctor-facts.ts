@@ -9,6 +9,7 @@ import type { DoctorCheck } from '../../src/api/doctor/report.ts';
 import type { PeerMeasure } from '../../src/api/peer-measure.ts';
 import type { AddressDiagnosis, ClusterDiagnosis, Member } from '../../src/cluster/cluster.ts';
 import type { SwarmNode } from '../../src/docker/docker.ts';
+import type { EdgeState } from '../../src/edge/edge.ts';
 import { memberOf } from './fake-peer.ts';
 
 export const self: Member = memberOf({ nodeName: 'node1', role: 'manager', address: '10.0.0.1' }, true);
@@ -16,6 +17,17 @@ export const other: Member = memberOf({ nodeName: 'node2', address: '10.0.0.2' }
 export const open = { kind: 'open' } as const;
 export const refused = { kind: 'refused' } as const;
 export const silent = { kind: 'silent', afterMs: 1_000 } as const;
+
+/** An edge agent that is well, and whose Portainer wants no tunnel. */
+export const polling: Extract<EdgeState, { readonly kind: 'polling' }> = {
+  kind: 'polling',
+  portainerUrl: 'https://p',
+  environmentId: 7,
+  intervalMs: 5_000,
+  lastGoodMs: 1,
+  failure: undefined,
+  tunnel: { kind: 'closed', why: 'not-wanted' },
+};
 
 export const healthyMeasure: PeerMeasure = {
   connection: { kind: 'open' },

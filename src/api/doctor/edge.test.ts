@@ -1,20 +1,10 @@
 // What can be wrong in Edge mode: the check that names it, and words of its remedy.
 
 import assert from 'node:assert/strict';
-import { healthy, type IllnessCase, testIllnesses } from '../../../test/support/doctor-facts.ts';
+import { healthy, type IllnessCase, polling, testIllnesses } from '../../../test/support/doctor-facts.ts';
 import type { EdgeState, TunnelState } from '../../edge/edge.ts';
 import { checkEdge } from './edge.ts';
 import type { DoctorFacts } from './facts.ts';
-
-const polling = {
-  kind: 'polling',
-  portainerUrl: 'https://p',
-  environmentId: 7,
-  intervalMs: 5_000,
-  lastGoodMs: 1,
-  failure: undefined,
-  tunnel: { kind: 'closed', why: 'not-wanted' },
-} satisfies EdgeState;
 
 function failing(failure: string): Partial<DoctorFacts> {
   return { edge: { ...polling, failure } };

@@ -36,28 +36,29 @@ export function runCommand(argv: readonly string[], options: CommandOptions = {}
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
-  const stdout = collect(child.stdout);
-  const stderr = collect(child.stderr);
+  const stdout = collectOutput(child.stdout);
+  const stderr = collectOutput(child.stderr);
   // A command may leave without reading its input; its exit code then says more than EPIPE.
   child.stdin.on('error', () => undefined);
   child.stdin.end(options.input ?? '');
   child.on('error', (cause) => reject(new Error(`run ${argv.join(' ')}`, { cause })));
   child.on('close', (code, signal) => {
-    const result = { code: code ?? -1, stdout: stdout(), stderr: stderr() };
+    const result = { code: code ?? -1, stdout: stdout().toString(), stderr: stderr().toString() };
     if (result.code === 0 || options.allowFailure === true) resolve(result);
     else reject(new Error(describeFailure(argv, result, signal, timeoutMs)));
   });
   return promise;
 }
 
-function collect(stream: NodeJS.ReadableStream): () => string {
+/** What came so far, and no more than a bound. */
+export function collectOutput(stream: NodeJS.ReadableStream): () => Buffer {
   const chunks: Buffer[] = [];
   let bytes = 0;
   stream.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
     if (bytes <= maxOutputBytes) chunks.push(chunk);
   });
-  return () => Buffer.concat(chunks).toString('utf8');
+  return () => Buffer.concat(chunks);
 }
 
 function describeFailure(
