@@ -8,7 +8,7 @@ import { AgentError, toAgentError } from '../errors.ts';
 /** Opens a TLS connection that showed the certificate of the record. */
 export type DialPeer = (record: MemberRecord) => Promise<Duplex>;
 
-/** An answer of ours to another agent is some 400 bytes. */
+/** Bounds what a peer can make us read: an answer of ours is some 400 bytes, and the echo of a payload this long. */
 const maxAnswerBytes = 64 * 1024;
 
 /** An HTTPS agent for one member; a connection serves one request. */
@@ -25,8 +25,36 @@ export function createPeerAgent(dial: DialPeer, { record }: Member): https.Agent
   return agent;
 }
 
+export interface PeerAnswer {
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+/** Sends a request and reads its answer, whatever its status. Rejects with what broke it, or with `limit-exceeded`. */
+export function askPeer(
+  options: https.RequestOptions,
+  body: Buffer | string | undefined,
+): Promise<PeerAnswer> {
+  return new Promise((resolve, reject) => {
+    const request = https.request(options, (response) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on('error', reject);
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        chunks.push(chunk);
+        if (bytes > maxAnswerBytes)
+          response.destroy(new AgentError('limit-exceeded', `ask ${options.path} of an agent: too large`));
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
 /** Posts a text and resolves with the answer's. Rejects with `member-unreachable` on anything but 200. */
-export function postToPeer(
+export async function postToPeer(
   dial: DialPeer,
   member: Member,
   path: string,
@@ -34,28 +62,14 @@ export function postToPeer(
   signal: AbortSignal,
 ): Promise<string> {
   const { address, peerPort, nodeName } = member.record;
-  const attempted = `post ${path} to the agent of ${nodeName}`;
-  return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void => reject(toAgentError(error, 'member-unreachable', attempted));
-    const request = https.request(
+  try {
+    const answer = await askPeer(
       { host: address, port: peerPort, path, method: 'POST', agent: createPeerAgent(dial, member), signal },
-      (response) => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on('error', fail);
-        response.on('data', (chunk: Buffer) => {
-          bytes += chunk.length;
-          chunks.push(chunk);
-          if (bytes > maxAnswerBytes)
-            response.destroy(new AgentError('limit-exceeded', `${attempted}: too large`));
-        });
-        response.on('end', () => {
-          if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString('utf8'));
-          else fail(new Error(`status ${response.statusCode}`));
-        });
-      },
+      body,
     );
-    request.on('error', fail);
-    request.end(body);
-  });
+    if (answer.status !== 200) throw new Error(`status ${answer.status}`);
+    return answer.body.toString('utf8');
+  } catch (error) {
+    throw toAgentError(error, 'member-unreachable', `post ${path} to the agent of ${nodeName}`);
+  }
 }

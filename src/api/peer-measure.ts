@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { Member } from '../cluster/cluster.ts';
 import { AgentError, reasonOf, toAgentError } from '../errors.ts';
 import { peerPaths } from '../wire.ts';
-import type { DialPeer } from './peer-client.ts';
+import { askPeer, type DialPeer, type PeerAnswer } from './peer-client.ts';
 import type { ClockAnswer } from './peer-probe.ts';
 
 export interface PeerMeasure {
@@ -37,8 +37,6 @@ export interface MeasureOptions {
 
 /** One packet of nearly every network, and many packets. */
 export const measuredPayloads: readonly number[] = [1_400, 64 * 1024];
-/** Bounds what a peer can make us read: its echo and nothing else is as long. */
-const maxAnswerBytes = 64 * 1024;
 
 export async function measurePeer(
   dial: DialPeer,
@@ -66,11 +64,6 @@ export async function measurePeer(
     agent.destroy();
     socket.destroy();
   }
-}
-
-interface PeerAnswer {
-  readonly status: number;
-  readonly body: Buffer;
 }
 
 type Ask = (path: string, body: Buffer | undefined) => Promise<PeerAnswer>;
@@ -129,30 +122,15 @@ function oneConnection(socket: Duplex): https.Agent {
   return agent;
 }
 
-function ask(
+async function ask(
   agent: https.Agent,
   path: string,
   body: Buffer | undefined,
   signal: AbortSignal,
 ): Promise<PeerAnswer> {
-  return new Promise((resolve, reject) => {
-    const method = body === undefined ? 'GET' : 'POST';
-    const fail = (error: Error): void => {
-      const silent = new AgentError('timeout', 'no answer in time', { cause: error });
-      reject(signal.aborted ? silent : error);
-    };
-    const request = https.request({ path, method, agent, signal }, (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on('error', fail);
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        chunks.push(chunk);
-        if (bytes > maxAnswerBytes) response.destroy(new AgentError('limit-exceeded', 'answer too large'));
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
-    });
-    request.on('error', fail);
-    request.end(body);
-  });
+  try {
+    return await askPeer({ path, method: body === undefined ? 'GET' : 'POST', agent, signal }, body);
+  } catch (error) {
+    throw signal.aborted ? new AgentError('timeout', 'no answer in time', { cause: error }) : error;
+  }
 }
