@@ -82,21 +82,25 @@ export type Knock =
   /** This host or a router knows no way. */
   | { readonly kind: 'unreachable'; readonly reason: string };
 
+/** How far this agent has come on its way into a cluster. */
+export type ClusterProgress =
+  /** Not told to cluster: no Swarm, no seeds, no name. */
+  | { readonly kind: 'alone' }
+  | { readonly kind: 'finding-address' }
+  /** Tried again each second. */
+  | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'stepped-down'; readonly address: string }
+  /** `reason`: why this address, in words. */
+  | {
+      readonly kind: 'running';
+      readonly advertise: string;
+      readonly listen: string;
+      readonly reason: string;
+    };
+
 /** Why the cluster is as it is, measured now (see diagnosis.ts). */
 export interface ClusterDiagnosis {
-  readonly state: /** Not told to cluster: no Swarm, no seeds, no name. */
-    | { readonly kind: 'alone' }
-    | { readonly kind: 'finding-address' }
-    /** Tried again each second. */
-    | { readonly kind: 'failed'; readonly reason: string }
-    | { readonly kind: 'stepped-down'; readonly address: string }
-    /** Why this address, in words. */
-    | {
-        readonly kind: 'running';
-        readonly advertise: string;
-        readonly listen: string;
-        readonly reason: string;
-      };
+  readonly state: ClusterProgress;
   readonly sources: readonly SourceDiagnosis[];
   readonly addresses: readonly AddressDiagnosis[];
 }

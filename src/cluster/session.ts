@@ -5,7 +5,7 @@ import type { EngineFacts, OwnContainer } from '../docker/docker.ts';
 import { reasonOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Clock } from './clock.ts';
-import type { ClusterDiagnosis, ClusterOptions, MemberRecord } from './cluster.ts';
+import type { ClusterDiagnosis, ClusterOptions, ClusterProgress, MemberRecord } from './cluster.ts';
 import { Detector } from './detector.ts';
 import { diagnose } from './diagnosis.ts';
 import { askSources, type DiscoveryNeeds, discover, type Finding } from './discovery.ts';
@@ -36,16 +36,10 @@ export interface SessionNeeds {
 }
 
 export type SessionPhase =
-  | { readonly kind: 'finding-address' }
-  | { readonly kind: 'failed'; readonly reason: string }
-  | { readonly kind: 'stepped-down'; readonly address: string }
-  | {
-      readonly kind: 'running';
-      readonly advertise: string;
-      readonly listen: string;
-      readonly reason: string;
+  | Exclude<ClusterProgress, { readonly kind: 'alone' | 'running' }>
+  | (Extract<ClusterProgress, { readonly kind: 'running' }> & {
       readonly diagnose: (signal: AbortSignal) => Promise<Pick<ClusterDiagnosis, 'sources' | 'addresses'>>;
-    };
+    });
 
 const retryMs = 1_000;
 const knockTimeoutMs = 1_000;
