@@ -2,8 +2,8 @@
 // Whatever happens, both ends are closed when it resolves.
 
 import type { Duplex } from 'node:stream';
-import { aborted } from '../../lifecycle.ts';
-import type { LinkChannel } from './link.ts';
+import { ungated } from './gate.ts';
+import type { LinkChannel, Outlet } from './link.ts';
 
 /** Never rejects: who made the connection learns of a failure by its end. The signal says that the link is gone. */
 export async function carry(
@@ -11,7 +11,6 @@ export async function carry(
   dialLocal: () => Promise<Duplex>,
   signal: AbortSignal,
 ): Promise<void> {
-  const gone = untilClosed(channel.stream);
   try {
     const local = await dialLocal();
     const cut = (): void => void local.destroy();
@@ -25,13 +24,13 @@ export async function carry(
   channel.close();
   // Who waits for the peer's close has to read what is still under way.
   channel.stream.resume();
-  await Promise.race([gone, aborted(signal)]);
+  await untilGone(channel.stream, signal);
 }
 
 async function carryBetween(channel: LinkChannel, local: Duplex): Promise<void> {
   const { stream, closedByPeer } = channel;
   const gone = untilClosed(local);
-  const there = copy(stream, local, toLocal(local));
+  const there = copy(stream, local, ungated(local));
   const back = copy(local, stream, channel);
   try {
     if (closedByPeer === undefined) await Promise.all([there, back]);
@@ -46,6 +45,19 @@ async function carryBetween(channel: LinkChannel, local: Duplex): Promise<void> 
   await Promise.allSettled([there, back, gone]);
 }
 
+/** Leaves no listener on the signal, which sees every channel of a link that may last for months. */
+function untilGone(stream: Duplex, signal: AbortSignal): Promise<void> {
+  if (stream.closed || signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const onGone = (): void => {
+      signal.removeEventListener('abort', onGone);
+      resolve();
+    };
+    stream.once('close', onGone);
+    signal.addEventListener('abort', onGone);
+  });
+}
+
 function untilFinished(stream: Duplex): Promise<void> {
   if (stream.writableFinished || stream.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
@@ -57,12 +69,6 @@ function untilFinished(stream: Duplex): Promise<void> {
 function untilClosed(stream: Duplex): Promise<void> {
   if (stream.closed) return Promise.resolve();
   return new Promise((resolve) => stream.once('close', () => resolve()));
-}
-
-type Outlet = Pick<LinkChannel, 'write' | 'isBlocked' | 'onFree'>;
-
-function toLocal(local: Duplex): Outlet {
-  return { write: (chunk) => local.write(chunk), isBlocked: () => false, onFree: () => () => undefined };
 }
 
 /**

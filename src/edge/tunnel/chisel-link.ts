@@ -5,7 +5,7 @@ import { type RawData, WebSocket } from 'ws';
 import { AgentError, reasonOf, toAgentError } from '../../errors.ts';
 import { toHostPort } from './address.ts';
 import { assertFingerprint } from './fingerprint.ts';
-import { createGate, type Gate } from './gate.ts';
+import { createGate, type Gate, ungated } from './gate.ts';
 import type { Connect, Link, LinkNeeds, LinkOrder } from './link.ts';
 import { createRandomPool } from './ssh/random-pool.ts';
 import { createSshSession, type SshSession } from './ssh/session.ts';
@@ -34,8 +34,7 @@ export const connectChisel: Connect = async (order, needs, signal) => {
       wire.ready,
       wire.link.ended.then((reason) => Promise.reject(new AgentError('unavailable', reason))),
     ]);
-    const reply = wire.session.request('config', encodeConfig(order));
-    const { ok, text } = await reply;
+    const { ok, text } = await wire.session.request('config', encodeConfig(order));
     if (!ok) throw new AgentError('unavailable', `${attempted}: refused: ${text}`);
     return wire.link;
   } catch (error) {
@@ -86,7 +85,7 @@ function createWire(socket: Duplex, order: LinkOrder, needs: LinkNeeds, attempte
     websocket.terminate();
     socket.destroy();
   };
-  const outbox = createOutbox(websocket);
+  const outbox = createOutbox(websocket, () => close('the tunnel server is closing the connection'));
   const session = createSession(outbox.add, gate, order, needs, ready.resolve);
 
   websocket.on('open', () => session.start());
@@ -125,7 +124,7 @@ function createWire(socket: Duplex, order: LinkOrder, needs: LinkNeeds, attempte
  * What is said in one go leaves in one message: a chunk of our API's answer is several packets, each of several pieces, and
  * SSH does not look at where messages of the websocket begin.
  */
-function createOutbox(websocket: WebSocket): { add(packet: readonly Buffer[]): void } {
+function createOutbox(websocket: WebSocket, onClosing: () => void): { add(packet: readonly Buffer[]): void } {
   let waiting: Buffer[] = [];
   let bytes = 0;
   const flush = (): void => {
@@ -133,7 +132,9 @@ function createOutbox(websocket: WebSocket): { add(packet: readonly Buffer[]): v
     const total = bytes;
     waiting = [];
     bytes = 0;
-    if (total > 0 && websocket.readyState === WebSocket.OPEN) websocket.send(Buffer.concat(pieces, total));
+    if (total === 0) return;
+    if (websocket.readyState === WebSocket.OPEN) websocket.send(Buffer.concat(pieces, total));
+    else onClosing();
   };
   return {
     add(packet): void {
@@ -154,7 +155,8 @@ function openWebSocket(socket: Duplex, { address }: LinkOrder): WebSocket {
     createConnection: () => socket,
     perMessageDeflate: false,
     // A mask of nothing, which ws does not apply. RFC 6455 (10.3) wants an unpredictable one so that nobody chooses the
-    // bytes that a proxy sees: these are SSH's ciphertext, and masking it took as long as everything else.
+    // bytes that a proxy sees: these are SSH's ciphertext, which only the server could choose, whom we know by its
+    // fingerprint. Masking took as long as everything else.
     generateMask: (mask) => void mask.fill(0),
     followRedirects: false,
     maxPayload: maxMessageBytes,
@@ -180,9 +182,7 @@ function createSession(
         onChannel({
           stream,
           closedByPeer,
-          write: (chunk) => stream.write(chunk),
-          isBlocked: () => false,
-          onFree: () => () => undefined,
+          ...ungated(stream),
           close: () => void stream.end(),
         }),
     },

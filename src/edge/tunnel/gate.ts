@@ -2,6 +2,7 @@
 
 import type { Duplex } from 'node:stream';
 import { AgentError } from '../../errors.ts';
+import type { Outlet } from './link.ts';
 
 export interface Gate {
   isBlocked(): boolean;
@@ -32,4 +33,9 @@ export function createGate(socket: Duplex): Gate {
         throw new AgentError('limit-exceeded', 'write to tunnel server: it does not read');
     },
   };
+}
+
+/** For a stream whose own backpressure is enough. */
+export function ungated(stream: Duplex): Outlet {
+  return { write: (chunk) => stream.write(chunk), isBlocked: () => false, onFree: () => () => undefined };
 }

@@ -21,21 +21,25 @@ export interface LinkNeeds {
   readonly onChannel: (channel: LinkChannel) => void;
 }
 
-/** One connection that somebody made at the server's end. */
-export interface LinkChannel {
-  readonly stream: Duplex;
-  /**
-   * Undefined: each direction ends by itself. Else our end closes both, and the peer's end its own alone: this resolves when
-   * the peer has closed both, and what it sent before is still to be read.
-   */
-  readonly closedByPeer: Promise<void> | undefined;
+/** How a stream is written to that shares its connection with others. */
+export interface Outlet {
   /** As `stream.write`, in as few packets of the network as the transport can. */
   readonly write: (chunk: Buffer) => boolean;
   /** Writing is to stop: the connection holds enough. */
   readonly isBlocked: () => boolean;
   /** Calls back whenever it may go on. Returns the call that ends it. */
   readonly onFree: (callback: () => void) => () => void;
-  /** Both directions, at once. */
+}
+
+/** One connection that somebody made at the server's end. */
+export interface LinkChannel extends Outlet {
+  readonly stream: Duplex;
+  /**
+   * Undefined: each direction ends by itself. Else our end closes both, and the peer's end its own alone: this resolves when
+   * the peer has closed both, and what it sent before is still to be read.
+   */
+  readonly closedByPeer: Promise<void> | undefined;
+  /** Both directions. What was written before may still leave. */
   close(): void;
 }
 

@@ -12,7 +12,7 @@ export interface ChannelNeeds {
   readonly send: SendMessage;
   /** The connection takes no more at the moment; `resume` is called when it does. */
   readonly isBlocked: () => boolean;
-  /** Both sides have closed: the number is free. */
+  /** Both sides have closed, and nothing of it is held any more: the number is free. */
   readonly onClosed: () => void;
 }
 
@@ -51,6 +51,7 @@ export class Channel {
   #writing: { bytes: Buffer; readonly done: () => void } | undefined;
   #sentClose = false;
   #gotClose = false;
+  #isGone = false;
   #gotEof = false;
 
   constructor(needs: ChannelNeeds, options: ChannelOptions) {
@@ -85,6 +86,10 @@ export class Channel {
     });
     // Of the loss of the link its closing tells too; whoever carries it may not be there yet to hear of it.
     this.stream.on('error', () => undefined);
+    this.stream.once('close', () => {
+      this.#isGone = true;
+      this.#release();
+    });
   }
 
   onData(bytes: Buffer): void {
@@ -123,9 +128,9 @@ export class Channel {
     this.#gotClose = true;
     this.#closed.resolve();
     this.onEof();
-    if (this.#sentClose) this.#needs.onClosed();
-    else this.#close();
+    this.#close();
     this.#forgetWrite();
+    this.#release();
   }
 
   onRequest(wantsReply: boolean): void {
@@ -158,7 +163,11 @@ export class Channel {
     if (this.#sentClose) return;
     this.#sentClose = true;
     this.#send(msg.channelClose);
-    if (this.#gotClose) this.#needs.onClosed();
+  }
+
+  /** A channel that both sides have closed counts until what it holds was read: else a server could have any number. */
+  #release(): void {
+    if (this.#sentClose && this.#gotClose && this.#isGone) this.#needs.onClosed();
   }
 
   #handOver(): void {

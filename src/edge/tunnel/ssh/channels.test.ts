@@ -129,4 +129,42 @@ describe('channels of a tunnel', () => {
     // What was told is what holds.
     assert.throws(() => server.data(last, Buffer.alloc(1)), { message: /more than it may/ });
   });
+
+  it('lets every channel have its turn when the connection takes more', async () => {
+    let heldBytes = 0;
+    const got = new Map<number, number>();
+    const streams: Duplex[] = [];
+    const channels = createChannels(
+      {
+        send(head, data = Buffer.alloc(0)): void {
+          heldBytes += data.length;
+          if (head[0] === msg.channelData)
+            got.set(head.readUInt32BE(1), (got.get(head.readUInt32BE(1)) ?? 0) + 1);
+        },
+        isBlocked: () => heldBytes >= 4 * packetBytes,
+        onChannel: (stream) => void streams.push(stream),
+      },
+      { channelType: 'chisel', target },
+    );
+    const many = 40;
+    for (let number = 0; number < many; number += 1) {
+      const open = [string('chisel'), u32(number), u32(2 ** 31), u32(packetBytes), Buffer.from(target)];
+      channels.onMessage(msg.channelOpen, createWireReader(Buffer.concat(open)));
+    }
+    const refill = (stream: Duplex): void => {
+      while (stream.write(Buffer.alloc(packetBytes)));
+    };
+    for (const stream of streams) {
+      refill(stream);
+      stream.on('drain', () => refill(stream));
+    }
+    for (let round = 0; round < 2 * many; round += 1) {
+      heldBytes = 0;
+      channels.resume();
+      await turn();
+    }
+    const counts = Array.from({ length: many }, (_, number) => got.get(number) ?? 0);
+    assert.ok(Math.max(...counts) <= 2 * Math.min(...counts), `packets of each: ${counts.join(' ')}`);
+    channels.destroy();
+  });
 });

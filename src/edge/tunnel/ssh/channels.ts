@@ -104,7 +104,12 @@ export function createChannels(needs: ChannelsNeeds, options: ChannelsOptions): 
     resume(): void {
       if (!wasBlocked || needs.isBlocked()) return;
       wasBlocked = false;
-      for (const channel of open.values()) channel.resume();
+      // Whoever had a turn stands behind the others: else the first ones would fill the connection each time.
+      for (const [number, channel] of [...open]) {
+        if (wasBlocked) return;
+        channel.resume();
+        if (open.delete(number)) open.set(number, channel);
+      }
     },
     destroy(): void {
       isAlive = false;

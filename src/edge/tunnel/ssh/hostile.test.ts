@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import {
   createSshServer,
@@ -291,15 +292,23 @@ describe('ssh client and a hostile server', () => {
     assert.throws(() => [send(), send(), send()], { message: /more than it may/ });
   });
 
-  it(`refuses channels beyond ${maxTunnelChannels}, and takes new ones when some have closed`, () => {
+  it(`refuses channels beyond ${maxTunnelChannels}, and takes new ones when what closed ones held was read`, async () => {
     const ends = connectEnds();
     ends.client.start();
     for (let i = 0; i < maxTunnelChannels; i += 1) openChannel(ends, i);
     assert.equal(ends.channels.length, maxTunnelChannels);
     openChannel(ends, 9_999);
     assert.equal(ends.received.at(-1)?.[0], 92);
+    ends.server.send(Buffer.concat([Buffer.from([94]), u32(0), u32(4), Buffer.alloc(4)]));
     ends.server.send(Buffer.concat([Buffer.from([97]), u32(0)]));
     openChannel(ends, 10_000);
+    assert.equal(ends.received.at(-1)?.[0], 92);
+    const [first] = ends.channels;
+    assert.ok(first);
+    const gone = once(first, 'close');
+    first.resume().end();
+    await gone;
+    openChannel(ends, 10_001);
     assert.equal(ends.channels.length, maxTunnelChannels + 1);
     ends.client.destroy(new Error('end of the test'));
   });
@@ -319,6 +328,7 @@ describe('ssh client and a hostile server', () => {
     await assert.rejects(ends.client.request('ping', ''), { code: 'limit-exceeded' });
     ends.client.destroy(new Error('over'));
     for (const each of asked) await assert.rejects(each, { message: 'over' });
+    await assert.rejects(ends.client.request('config', ''), { message: 'over' });
   });
 
   it('refuses an identification and a packet that are too long', () => {

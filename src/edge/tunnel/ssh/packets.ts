@@ -13,7 +13,7 @@ export interface PacketKey {
 }
 
 export interface PacketSealer {
-  /** A packet, in pieces that follow each other. The payload is `head` and `data` behind it, which is only copied once. */
+  /** A packet, in pieces that follow each other. Its payload is `head`, and `data` behind it. */
   seal(head: Buffer, data?: Buffer): readonly Buffer[];
   use(key: PacketKey): void;
 }
@@ -40,8 +40,15 @@ const noBytes = Buffer.alloc(0);
 
 export function createPacketSealer(random: (bytes: number) => Buffer): PacketSealer {
   let cipher: PacketKey | undefined;
-  // What is to be encrypted is put together here: memory for every packet would cost as much as encrypting it.
+  // What is to be encrypted is put together here, and free again once it is, in memory of the cipher's own. New memory for
+  // each packet would cost as much as encrypting it.
   let room = Buffer.alloc(0);
+  const roomFor = (bytes: number): Buffer => {
+    // In clear the packet itself is what waits to be sent.
+    if (cipher === undefined) return Buffer.allocUnsafe(bytes);
+    if (room.length < bytes) room = Buffer.allocUnsafe(Math.max(bytes, maxPacketBytes));
+    return room.subarray(0, bytes);
+  };
   return {
     seal(head, data = noBytes): readonly Buffer[] {
       const payloadBytes = head.length + data.length;
@@ -49,16 +56,13 @@ export function createPacketSealer(random: (bytes: number) => Buffer): PacketSea
       const block = cipher === undefined ? clearBlockBytes : gcmBlockBytes;
       const counted = (cipher === undefined ? lengthBytes : 0) + 1 + payloadBytes;
       const padding = leastPadding + ((block - ((counted + leastPadding) % block)) % block);
-      const bodyBytes = 1 + payloadBytes + padding;
-      if (cipher === undefined) room = Buffer.allocUnsafe(bodyBytes);
-      else if (room.length < bodyBytes) room = Buffer.allocUnsafe(Math.max(bodyBytes, maxPacketBytes));
-      const body = room.subarray(0, bodyBytes);
+      const body = roomFor(1 + payloadBytes + padding);
       body.writeUInt8(padding);
       head.copy(body, 1);
       data.copy(body, 1 + head.length);
       random(padding).copy(body, 1 + payloadBytes);
       const length = Buffer.allocUnsafe(lengthBytes);
-      length.writeUInt32BE(bodyBytes);
+      length.writeUInt32BE(body.length);
       if (cipher === undefined) return [length, body];
       const gcm = createCipheriv('aes-128-gcm', cipher.key, cipher.nonce);
       gcm.setAAD(length);

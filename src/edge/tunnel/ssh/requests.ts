@@ -3,8 +3,7 @@
 
 import { AgentError } from '../../../errors.ts';
 import { msg } from './numbers.ts';
-import { shownText } from './transport.ts';
-import { message, string, type WireReader } from './wire.ts';
+import { message, shownText, string, type WireReader } from './wire.ts';
 
 export interface GlobalReply {
   readonly ok: boolean;
@@ -15,6 +14,7 @@ export interface Requests {
   ask(name: string, data: string): Promise<GlobalReply>;
   /** Returns false when the number is none of these. */
   onMessage(number: number, reader: WireReader): boolean;
+  /** What is asked, and what will be, is rejected with the reason. */
   destroy(reason: Error): void;
 }
 
@@ -23,6 +23,7 @@ const maxPendingRequests = 16;
 
 export function createRequests(send: (payload: Buffer) => void): Requests {
   const pending: PromiseWithResolvers<GlobalReply>[] = [];
+  let ended: Error | undefined;
 
   const answer = (reader: WireReader): void => {
     const name = reader.text();
@@ -35,7 +36,9 @@ export function createRequests(send: (payload: Buffer) => void): Requests {
   return {
     ask(name, data): Promise<GlobalReply> {
       const asked = Promise.withResolvers<GlobalReply>();
-      if (pending.length >= maxPendingRequests)
+      // Whoever asks may not have heard of the end yet.
+      if (ended !== undefined) asked.reject(ended);
+      else if (pending.length >= maxPendingRequests)
         asked.reject(new AgentError('limit-exceeded', `ask tunnel server (${name}): it answers nothing`));
       else {
         pending.push(asked);
@@ -54,6 +57,7 @@ export function createRequests(send: (payload: Buffer) => void): Requests {
       return asked !== undefined;
     },
     destroy(reason): void {
+      ended = reason;
       for (const { reject } of pending.splice(0)) reject(reason);
     },
   };

@@ -5,8 +5,8 @@ import { AgentError } from '../../../errors.ts';
 import { type ChannelsNeeds, type ChannelsOptions, createChannels } from './channels.ts';
 import { msg } from './numbers.ts';
 import { createRequests, type GlobalReply } from './requests.ts';
-import { createSshTransport, shownText, type TransportOptions } from './transport.ts';
-import { createWireReader, message, string, type WireReader } from './wire.ts';
+import { createSshTransport, type TransportOptions } from './transport.ts';
+import { createWireReader, message, shownText, string, type WireReader } from './wire.ts';
 
 export interface SessionNeeds extends Pick<ChannelsNeeds, 'onChannel'> {
   /** One packet, in pieces that follow each other. */

@@ -5,7 +5,7 @@ import { AgentError } from '../../../errors.ts';
 import { createKeyExchange, type KeyExchangeOptions, unexpected } from './key-exchange.ts';
 import { msg } from './numbers.ts';
 import { createPacketOpener, createPacketSealer } from './packets.ts';
-import { createWireReader } from './wire.ts';
+import { createWireReader, shownText } from './wire.ts';
 
 export interface TransportNeeds {
   /** One packet, in pieces that follow each other. */
@@ -105,14 +105,4 @@ function disconnected(payload: Buffer): AgentError {
   reader.skip(1);
   const code = reader.u32();
   return new AgentError('unavailable', `tunnel server disconnected (${code}): ${shownText(reader.string())}`);
-}
-
-/** Texts of a server end in logs and in states: one short line without control characters. */
-export function shownText(text: Buffer): string {
-  const maxShown = 200;
-  return text
-    .subarray(0, maxShown)
-    .toString('utf8')
-    .replaceAll(/[^\x20-\x7e]+/g, ' ')
-    .trim();
 }

@@ -60,3 +60,13 @@ export function mpint(value: Buffer): Buffer {
 export function message(number: number, ...parts: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([number]), ...parts]);
 }
+
+/** Texts of a server end in logs and in states: one short line without control characters. */
+export function shownText(text: Buffer): string {
+  const maxShown = 200;
+  return text
+    .subarray(0, maxShown)
+    .toString('utf8')
+    .replaceAll(/[^\x20-\x7e]+/g, ' ')
+    .trim();
+}
