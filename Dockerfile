@@ -2,7 +2,8 @@
 FROM node:26-bookworm-slim
 
 ENV NODE_ENV=production
-# What V8 made of the bundle, kept: the agent starts sooner, and the health check takes half its processor time.
+# What V8 made of the bundle, kept: the agent starts sooner, and the health check takes half its processor time. Where the
+# image runs as another user or on another kind of processor than it was built on, V8 makes it again.
 ENV NODE_COMPILE_CACHE=/usr/local/lib/flotilla/cache
 
 COPY dist/flotilla.mjs /usr/local/lib/flotilla/flotilla.mjs

@@ -8,7 +8,7 @@ const toolTimeoutMs = 120_000;
 const mochaTimeoutMs = 420_000;
 /** At full length one connection alone is used for over half an hour. */
 const longMochaTimeoutMs = 2 * 3_600_000;
-const longTestTimeoutMs = 80_000;
+const longTestTimeoutMs = 40_000;
 export const agentsAtTheEdge: string = 'agents at the edge';
 const root = join(import.meta.dirname, '..');
 

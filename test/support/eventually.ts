@@ -9,7 +9,7 @@ export interface EventuallyOptions {
 }
 
 /** At full length the machine does more at once. */
-const defaultWithinMs = scaled(10_000, 30_000);
+const defaultWithinMs = scaled(10_000, 25_000);
 
 /** Repeats the check until it neither throws nor returns false, and returns what it returned. */
 export async function eventually<T>(

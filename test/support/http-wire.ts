@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { scaled } from './scale.ts';
 
 /** How long one read may wait before the test fails. Shorter than the test's own timeout, so that it cleans up. */
-export const readTimeoutMs: number = scaled(15_000, 60_000);
+export const readTimeoutMs: number = scaled(15_000, 25_000);
 const maxHeadBytes = 1_048_576;
 const headEnd = Buffer.from('\r\n\r\n');
 const lineEnd = Buffer.from('\r\n');

@@ -99,13 +99,13 @@ export async function startTunnelBed(options: BedOptions): Promise<TunnelBed> {
     port,
     credentials: encryptCredentials(server.user, server.password),
   };
-  const until: TunnelBed['until'] = async (kind, withinMs = 10_000) => {
+  const until: TunnelBed['until'] = async (kind, withinMs) => {
     await eventually(
       () => {
         const state = tunnel.state();
         if (state.kind !== kind) throw new Error(`tunnel is ${JSON.stringify(state)}, expected ${kind}`);
       },
-      { withinMs },
+      withinMs === undefined ? {} : { withinMs },
     );
   };
   return {

@@ -1,8 +1,8 @@
 // A chisel server built from Go's own SSH library, beside which ours of `edge-server` is only our reading of its protocol.
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { freePort, type TunnelServer } from '../tunnel-bed.ts';
@@ -22,28 +22,34 @@ export async function startGoChiselServer(): Promise<TunnelServer> {
   const port = await freePort();
   let allowed = 0;
   let logins = 0;
-  let child: ChildProcess | undefined;
+  let child: ChildProcessWithoutNullStreams | undefined;
 
-  const tell = (): void => void child?.stdin?.write(`${allowed}\n`);
+  const tell = (): void => void child?.stdin.write(`${allowed}\n`);
+  let errors = '';
   const start = async (): Promise<string> => {
     child = spawn(binary, [String(port), user, password], {
-      stdio: ['pipe', 'pipe', 'ignore'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       env: { CHISEL_KEY: tunnelVectors.chisel.hostKey.privateKeySec1Pem },
     });
-    tell();
     const said = Promise.withResolvers<string>();
-    child.once('exit', () => said.reject(new Error('the chisel server ended')));
-    if (child.stdout !== null)
-      createInterface({ input: child.stdout }).on('line', (line) => {
-        if (line === 'login') logins += 1;
-        else said.resolve(line);
-      });
+    child.once('error', said.reject);
+    child.once('exit', () => said.reject(new Error(`the chisel server ended: ${errors}`)));
+    // It may end before it has read what it is told.
+    child.stdin.on('error', () => undefined);
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors += chunk.toString();
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (line === 'login') logins += 1;
+      else said.resolve(line);
+    });
+    tell();
     return said.promise;
   };
   const stop = async (): Promise<void> => {
     const ending = child;
     child = undefined;
-    if (ending === undefined || ending.exitCode !== null) return;
+    if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return;
     const exited = once(ending, 'exit');
     ending.kill();
     await exited;
@@ -72,7 +78,9 @@ export async function startGoChiselServer(): Promise<TunnelServer> {
 function build(): void {
   if (existsSync(binary) && statSync(binary).mtimeMs > statSync(source).mtimeMs) return;
   mkdirSync(folder, { recursive: true });
-  execFileSync('go', ['build', '-o', binary, source], {
+  // Whole or not at all: another process may start it at this moment.
+  const built = `${binary}.${process.pid}`;
+  execFileSync('go', ['build', '-o', built, source], {
     // Debian's packages lie where GOPATH had them before modules.
     env: {
       ...process.env,
@@ -84,4 +92,5 @@ function build(): void {
     timeout: goBuildTimeoutMs,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  renameSync(built, binary);
 }
