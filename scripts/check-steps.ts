@@ -10,6 +10,7 @@ const mochaTimeoutMs = 420_000;
 const longMochaTimeoutMs = 2 * 3_600_000;
 const longTestTimeoutMs = 40_000;
 export const agentsAtTheEdge: string = 'agents at the edge';
+export const keptConnections: string = 'kept connections';
 const root = join(import.meta.dirname, '..');
 
 /** Comes before all others: agents under test are started from it, as it is what ships, and starts in half the time. */
@@ -48,7 +49,8 @@ export function checkSteps(env: Readonly<Record<string, string>> = {}): readonly
 /** Several agents together, attacks and models: not in `npm run check`, which is to stay short. */
 export function furtherSteps(env: Readonly<Record<string, string>> = {}): readonly Step[] {
   const steps = [
-    mochaStep('agents together', env, ['test/agents/{[!e],e[!d]}*.test.ts']),
+    mochaStep('agents together', env, ['test/agents/{[!ek],e[!d]}*.test.ts']),
+    mochaStep(keptConnections, env, ['test/agents/kept-connections.test.ts']),
     mochaStep(agentsAtTheEdge, env, ['test/agents/edge-*.test.ts']),
     mochaStep('security', env, ['test/security/**/*.test.ts']),
   ];

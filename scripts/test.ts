@@ -10,9 +10,10 @@ import {
   bundleStep,
   checkSteps,
   furtherSteps,
+  keptConnections,
   mochaCommand,
 } from './check-steps.ts';
-import type { Counts, Step } from './steps.ts';
+import type { Counts, Step, StepResult } from './steps.ts';
 import { failedTitles, forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -28,26 +29,44 @@ const obstacle = labFiles.length === 0 ? undefined : await findObstacle();
 const runnable = obstacle === undefined ? labFiles : [];
 const quietSteps = runnable.filter(needsQuiet).map((file): Step => ({ ...labStep(file), live: true }));
 const idleSteps = runnable.filter(mostlyWaits).map(labStep);
+const [contractSteps, edgeSteps] = [
+  idleSteps.filter(isContract),
+  idleSteps.filter((step) => !isContract(step)),
+];
 const otherSteps = runnable
   .filter((file) => !needsQuiet(file) && !mostlyWaits(file))
   .toSorted(longestFirst)
   .map(labStep);
 const further = furtherSteps(env);
-const first = [...further.filter((step) => !waitsForPolls(step)), ...checkSteps(env)];
-// Behind each other in a lane of their own, which takes little from the two others.
-const waitingSteps = [...idleSteps, ...further.filter(waitsForPolls)];
+const working = [...further.filter((step) => !waits(step)), ...checkSteps(env), ...otherSteps];
+const polling = [...edgeSteps, ...further.filter(({ name }) => name === agentsAtTheEdge)];
+const kept = further.filter(({ name }) => name === keptConnections);
 // Most labs wait more than they work, so two run side by side; what looks at times runs alone. Each builds its own Swarm,
-// and a hang of one does not take the others with it.
+// and a hang of one does not take the others with it. What mostly waits for polls, or keeps connections that nobody uses,
+// has lanes of its own, which take little from the two others. At full length the latter wait for over half an hour, also
+// beside what looks at times.
 const bundled = await runSteps([bundleStep], 1, say);
 // Agents of an older bundle would show nothing.
 const others = !bundled.every(({ ok }) => ok)
   ? []
-  : [
-      ...(
-        await Promise.all([runSteps(waitingSteps, 1, say), runSteps([...first, ...otherSteps], 2, say)])
-      ).flat(),
-      ...(await runSteps(quietSteps, 1, say)),
-    ];
+  : long
+    ? (
+        await Promise.all([
+          runSteps(contractSteps, 1, say),
+          runSteps(kept, 1, say),
+          inTurn(() => runSteps([...working, ...polling], 2, say), runQuiet),
+        ])
+      ).flat()
+    : await inTurn(
+        async () =>
+          (
+            await Promise.all([
+              runSteps([...contractSteps, ...polling], 1, say),
+              runSteps([...kept, ...working], 2, say),
+            ])
+          ).flat(),
+        runQuiet,
+      );
 const results = [...bundled, ...others];
 if (obstacle !== undefined) say(`SKIPPED            lab: ${obstacle}\n`);
 
@@ -60,6 +79,18 @@ const summary = `${failedTitles(results)}test took ${seconds.toFixed(0)} s\n${su
 if (long) keepResults(summary);
 say(summary);
 if (counts.skipped > 0 || results.some((result) => !result.ok)) process.exitCode ||= 1;
+
+function runQuiet(): Promise<readonly StepResult[]> {
+  return runSteps(quietSteps, 1, say);
+}
+
+async function inTurn(
+  ...runs: readonly (() => Promise<readonly StepResult[]>)[]
+): Promise<readonly StepResult[]> {
+  const all: StepResult[] = [];
+  for (const run of runs) all.push(...(await run()));
+  return all;
+}
 
 function say(text: string): void {
   process.stdout.write(text);
@@ -85,8 +116,12 @@ function mostlyWaits(file: string): boolean {
   return /\/(?:conformance|edge-leader|edge-nat|edge-page)\.test\.ts$/.test(file);
 }
 
-function waitsForPolls({ name }: Step): boolean {
-  return name === agentsAtTheEdge;
+function isContract({ name }: Step): boolean {
+  return name.endsWith('/conformance.test.ts');
+}
+
+function waits({ name }: Step): boolean {
+  return name === agentsAtTheEdge || name === keptConnections;
 }
 
 /** Those with the most cases. */

@@ -1,6 +1,7 @@
 // A client that puts exactly the given bytes on a connection, over TLS, TCP or a unix socket, and reads what comes back.
 // Nothing is added, corrected or retried, so that it can send what a proper client never would.
 
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type SecureVersion } from 'node:tls';
@@ -177,4 +178,15 @@ async function collect(pieces: AsyncGenerator<Buffer>): Promise<Buffer> {
   const all: Buffer[] = [];
   for await (const piece of pieces) all.push(piece);
   return Buffer.concat(all);
+}
+
+/** The time itself is the subject: fails when the other side ends the connection before it has passed. */
+export async function staysOpen(connection: RawConnection, durationMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<'open'>();
+  const timer = setTimeout(() => resolve('open'), durationMs);
+  try {
+    assert.equal(await Promise.race([promise, connection.reader.ready()]), 'open');
+  } finally {
+    clearTimeout(timer);
+  }
 }
