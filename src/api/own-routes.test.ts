@@ -18,6 +18,7 @@ describe('own routes', () => {
           throw new Error('no view');
         },
         peerAgent: unused,
+        travelling: unused,
         hostInfo: () => Promise.reject(new Error('/host/sys: it broke')),
         consoles: { serve: unused, serveHere: unused },
         dockerHub: { limits: unused },
@@ -25,7 +26,7 @@ describe('own routes', () => {
         fail: unused,
         log: { ...silentLogger, warn: (event, fields) => void logged.push({ event, ...fields }) },
       },
-      { clustered: () => true, answerHeaders: [], keepSignature: false },
+      { clustered: () => true, answerHeaders: [] },
     );
     const server = createServer((req, res) =>
       routes.serveHere({ kind: 'request', req, res }, `GET ${req.url}`),

@@ -1,17 +1,16 @@
 // The agent's own routes, served by koa: on the compat listener after its gate, and on the peer listener for other
 // agents. A request whose target is another member is relayed there whole, by http-proxy-3.
 
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { Agent } from 'node:https';
-import { createProxyServer } from 'http-proxy-3';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import Koa from 'koa';
 import type { ClusterView, Member } from '../cluster/cluster.ts';
-import { AgentError, reasonOf, toAgentError } from '../errors.ts';
+import { AgentError, reasonOf } from '../errors.ts';
 import { answer, type Exchange } from '../exchange.ts';
 import type { Logger } from '../log.ts';
-import { flotillaHeaderPrefix, portainerHeaders } from '../wire.ts';
+import { portainerHeaders } from '../wire.ts';
 import type { FoundRoute } from './compat.ts';
 import { errorAnswer } from './error-response.ts';
+import { createRelay, type RelayNeeds, type RelayOptions } from './own-relay.ts';
 import type { OwnRouter } from './own-route.ts';
 import type { ServeBrowse } from './routes/browse.ts';
 import { readBrowseRequest } from './routes/browse-plan.ts';
@@ -19,25 +18,17 @@ import { type DockerHub, serveDockerHub } from './routes/dockerhub.ts';
 import type { Consoles } from './routes/websocket.ts';
 import type { Target } from './target.ts';
 
-export interface OwnRoutesNeeds {
+export interface OwnRoutesNeeds extends RelayNeeds {
   readonly view: () => ClusterView;
-  /** An HTTPS agent whose connections are pinned to that member. */
-  readonly peerAgent: (member: Member) => Agent;
   readonly hostInfo: () => Promise<unknown>;
   readonly consoles: Pick<Consoles, 'serve' | 'serveHere'>;
   readonly dockerHub: DockerHub;
   readonly browse: ServeBrowse;
-  /** Answers with an error in the compat listener's shape. */
-  readonly fail: (exchange: Exchange, error: AgentError) => void;
   readonly log: Logger;
 }
 
-export interface OwnRoutesOptions {
+export interface OwnRoutesOptions extends RelayOptions {
   readonly clustered: () => boolean;
-  /** Flat list that the compat listener adds to every answer. */
-  readonly answerHeaders: readonly string[];
-  /** Whether a peer has to verify the client's signature itself: in a cluster without a secret. */
-  readonly keepSignature: boolean;
 }
 
 export interface OwnRoutes {
@@ -194,58 +185,3 @@ function targetOf(exchange: Exchange, view: ClusterView, options: OwnRoutesOptio
   if (!options.clustered() || name === '' || name === view.self.record.nodeName) return view.self;
   return view.members.find(({ record }) => record.nodeName === name);
 }
-
-/** A member that falls silent within an answer of ours: reading its devices takes a moment, not half a minute. */
-const relaySilenceMs = 30_000;
-/** A disk may take minutes to write out the gigabytes of an upload, and nothing is sent meanwhile. */
-const browseSilenceMs = 600_000;
-
-function createRelay(
-  needs: OwnRoutesNeeds,
-  options: OwnRoutesOptions,
-): (exchange: Exchange & { kind: 'request' }, member: Member, path: string) => void {
-  const proxy = createProxyServer({
-    xfwd: false,
-    changeOrigin: true,
-    ignorePath: false,
-  });
-  return ({ req, res }, member, path) => {
-    const { answerHeaders } = options;
-    for (let i = 0; i + 1 < answerHeaders.length; i += 2)
-      res.setHeader(answerHeaders[i] ?? '', answerHeaders[i + 1] ?? '');
-    req.url = path;
-    // The proxy takes them from here. Its own hook for changes comes when a bodyless request is on its way already.
-    req.headers = relayedHeaders(req.headers, options.keepSignature);
-    const { address, peerPort, nodeName } = member.record;
-    const host = address.includes(':') ? `[${address}]` : address;
-    proxy.web(
-      req,
-      res,
-      {
-        target: `https://${host}:${peerPort}`,
-        agent: needs.peerAgent(member),
-        proxyTimeout: path.includes('/browse/') ? browseSilenceMs : relaySilenceMs,
-      },
-      (error: unknown) => {
-        needs.fail(
-          { kind: 'request', req, res },
-          toAgentError(error, 'member-unreachable', `reach the agent of ${nodeName}`),
-        );
-      },
-    );
-  };
-}
-
-/** Without credentials, steering and marks of ours; with the signature only where the member verifies it itself. */
-function relayedHeaders(headers: IncomingHttpHeaders, keepSignature: boolean): IncomingHttpHeaders {
-  const signature: readonly string[] = [portainerHeaders.publicKey, portainerHeaders.signature];
-  const passes = (name: string): boolean => {
-    if (signature.includes(name)) return keepSignature;
-    if (name.startsWith('x-portaineragent-') || name.startsWith(flotillaHeaderPrefix)) return false;
-    return !endsHere.includes(name);
-  };
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => passes(name)));
-}
-
-/** What a browser sends to Portainer, and what was answered here. */
-const endsHere: readonly string[] = ['authorization', 'cookie', 'expect', 'x-csrf-token'];

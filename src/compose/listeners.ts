@@ -31,6 +31,7 @@ import { answerKeyExchange } from '../edge/key-spread.ts';
 import { createProxyDispatcher } from '../edge/proxy-dispatcher.ts';
 import { trustSystem } from '../edge/system-trust.ts';
 import { streamClassOf } from '../proxy/classify.ts';
+import { requestHeaders } from '../proxy/headers.ts';
 import { createLists, type Lists } from '../proxy/lists.ts';
 import { createFindOwner } from '../proxy/owner/full-id.ts';
 import { createDockerProxy } from '../proxy/proxy.ts';
@@ -90,6 +91,9 @@ export function buildListeners({ ground, cluster, reach, metrics, lists, edge }:
     {
       view: () => cluster.view(),
       peerAgent: (member) => createPeerAgent(reach.dial, member),
+      // Without a secret the member verifies the client's signature itself.
+      travelling: (rawHeaders) =>
+        requestHeaders(rawHeaders, { keepSignature: !hasSecret, keepUpgrade: false }),
       hostInfo: () => readHostInfo(config.agent.hostRoot),
       consoles,
       dockerHub: buildDockerHub(ground),
@@ -97,7 +101,7 @@ export function buildListeners({ ground, cluster, reach, metrics, lists, edge }:
       fail,
       log: apiLog,
     },
-    { clustered, answerHeaders, keepSignature: !hasSecret },
+    { clustered, answerHeaders },
   );
   const compatGate = createCompatGate(
     {
