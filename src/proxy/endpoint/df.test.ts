@@ -145,6 +145,28 @@ describe('df of a cluster', () => {
     // The first alone, and one for all that came while it was under way.
     assert.equal(asked.length, 2 * nodes.length);
   });
+
+  it('shares no count between those who see different members', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { ask, call } = createAnsweringCluster({
+      nodes,
+      answer: async (node) => {
+        await gate.promise;
+        return partOf({ LayersSize: node === 'node-1' ? 1 : 10 });
+      },
+    });
+    const df = createDf({ ask, now });
+    const first = df(call('/system/df'));
+    const { view } = call('/');
+    const alone = { ...view, members: view.members.slice(0, 1) };
+    // Both came while the first was under way.
+    const rest = [call('/system/df'), call('/system/df', { view: alone })].map((asked) => df(asked));
+    gate.resolve();
+    const sizes = (await Promise.all([first, ...rest])).map(
+      ({ body }) => JSON.parse(String(body)).LayersSize,
+    );
+    assert.deepEqual(sizes, [11, 11, 1]);
+  });
 });
 
 function labelled(node: string): (item: { readonly Labels: object | null }) => object {
