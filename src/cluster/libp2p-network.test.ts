@@ -2,14 +2,20 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { eventually } from '../../test/support/eventually.ts';
 import { AgentError } from '../errors.ts';
 import { silentLogger } from '../log.ts';
 import { encodeFrame } from './frames.ts';
 import { createLibp2pNetwork } from './libp2p-network.ts';
-import { createLibp2pNode, type GossipNode, toMultiaddrText } from './libp2p-node.ts';
+import {
+  createLibp2pNode,
+  type GossipNode,
+  maxHalfOpenPerHost,
+  maxIncomingPending,
+  toMultiaddrText,
+} from './libp2p-node.ts';
 import { memberProtocol } from './member-stream.ts';
 import type { Answer, Question, Rumor } from './messages.ts';
 import { type Endpoint, isRefusal, type MemberNetwork } from './network.ts';
@@ -183,6 +189,37 @@ describe('libp2p network', function () {
     const answered = await Promise.all(peers.map(({ network }) => dial(network)));
     assert.ok(answered.every((peerId) => peerId === hub.peerId));
     await eventually(() => hub.network.links().length === 20);
+  });
+
+  it('lets a member dial in while other hosts hold all the silent connections that they can', async () => {
+    const [a, b] = [await start(1), await start(2)];
+    const silent = new Set<Socket>();
+    const hold = (localAddress: string): void => {
+      const socket = connect({ host: a.endpoint.address, port, localAddress });
+      silent.add(socket);
+      // Refusals are the point; each is followed by another attempt.
+      socket.on('error', () => undefined).on('close', () => silent.delete(socket));
+      socket.resume();
+    };
+    const holdAll = (): void => {
+      for (const host of ['127.0.0.20', '127.0.0.21', '127.0.0.22']) {
+        const held = [...silent].filter((socket) => socket.localAddress === host).length;
+        for (let count = held; count < 100; count++) hold(host);
+      }
+    };
+    holdAll();
+    const timer = setInterval(holdAll, 100);
+    try {
+      await eventually(() => silent.size >= maxHalfOpenPerHost * 3, { withinMs: 5_000 });
+      for (let dials = 0; dials < 4; dials++) {
+        await eventually(() => b.network.dial(a.endpoint, { ...anyone, fresh: true }), { withinMs: 3_000 });
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+    } finally {
+      clearInterval(timer);
+      for (const socket of silent) socket.destroy();
+    }
+    assert.ok(maxHalfOpenPerHost * 4 <= maxIncomingPending);
   });
 });
 

@@ -2,7 +2,7 @@
 // Every limit is set on purpose; what the defaults would do is said where that matters.
 
 import type { GossipSub, GossipSubComponents, Message } from '@libp2p/gossipsub';
-import type { Libp2p } from '@libp2p/interface';
+import type { ConnectionGater, Libp2p, MultiaddrConnection } from '@libp2p/interface';
 import { maxRumorBytes, parseRumor } from './messages.ts';
 import type { Endpoint } from './network.ts';
 
@@ -19,10 +19,12 @@ export const gossipTopic = 'flotilla/members/1';
 
 /** More than `fullMeshMembers` and its fingers need; the rest is room for strangers that have not been cut off yet. */
 const maxConnections = 256;
-/** All members of a cluster may start at once, and in a lab they share one host; the defaults are 10 and 5 a second. */
-const maxIncomingPending = 64;
-/** See above: a restart of all members behind one address is not an attack. */
+/** All members of a cluster may start at once, and in a lab they share one host; the default is 5. */
 const maxInboundPerHostAndSecond = 64;
+/** Connections of one host whose handshake is not done; more are refused, so that a silent host leaves room for others. */
+export const maxHalfOpenPerHost = 64;
+/** Half-open connections of all hosts: to keep every member out takes several hosts, not one. The default is 10. */
+export const maxIncomingPending = 512;
 const dialTimeoutMs = 1_000;
 /** Dead members are dialled each second; those that hang must not hold up the others. */
 const maxParallelDials = 64;
@@ -50,6 +52,7 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Goss
     connectionEncrypters: [noise()],
     streamMuxers: [yamux({ maxInboundStreams: 32, maxOutboundStreams: 32 })],
     ...(protector === undefined ? {} : { connectionProtector: protector }),
+    connectionGater: createHalfOpenGate(),
     connectionManager: {
       maxConnections,
       maxParallelDials,
@@ -77,6 +80,35 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Goss
 export function toMultiaddrText(endpoint: Endpoint): string {
   const family = endpoint.address.includes(':') ? 'ip6' : 'ip4';
   return `/${family}/${endpoint.address}/tcp/${endpoint.port}`;
+}
+
+/** Counts the handshakes in progress by host. One that hangs counts until libp2p's upgrade timeout closes it. */
+function createHalfOpenGate(): ConnectionGater {
+  const hosts = new Map<string, Set<MultiaddrConnection>>();
+  const settle = (connection: MultiaddrConnection): void => {
+    const host = hostOf(connection);
+    const halfOpen = hosts.get(host);
+    halfOpen?.delete(connection);
+    if (halfOpen?.size === 0) hosts.delete(host);
+  };
+  return {
+    denyInboundConnection: (connection) => {
+      const host = hostOf(connection);
+      const halfOpen = hosts.get(host) ?? new Set();
+      if (halfOpen.size >= maxHalfOpenPerHost) return true;
+      hosts.set(host, halfOpen.add(connection));
+      connection.addEventListener('close', () => settle(connection), { once: true });
+      return false;
+    },
+    denyInboundUpgradedConnection: (_peer, connection) => {
+      settle(connection);
+      return false;
+    },
+  };
+}
+
+function hostOf(connection: MultiaddrConnection): string {
+  return connection.remoteAddr.toString().split('/tcp/')[0] ?? '';
 }
 
 async function createGossip(): Promise<(components: GossipSubComponents) => GossipSub> {
