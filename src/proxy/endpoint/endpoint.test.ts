@@ -42,6 +42,10 @@ interface Asked {
   readonly body?: string;
   readonly view?: ClusterView;
   readonly found?: Found;
+  /** What is found once the member that was asked has declined; without it no member declines. */
+  readonly foundAgain?: Found;
+  /** Gets where the request was observed to go. */
+  readonly observed?: string[];
   readonly membersObey?: boolean;
   readonly mayGrow?: boolean;
   readonly strict?: boolean;
@@ -60,11 +64,17 @@ async function run(asked: Asked): Promise<string> {
     strict = false,
   } = asked;
   let went: string | undefined;
+  let declined = false;
   const place = (name: string): Transport => {
     const carry = (
       request: ProxyRequest,
-      { body: sent, answerHeaders = [] }: Partial<ForwardOptions>,
+      { body: sent, answerHeaders = [], decline }: Partial<ForwardOptions>,
     ): void => {
+      if (decline !== undefined && asked.foundAgain !== undefined) {
+        declined = true;
+        setImmediate(decline.onDeclined);
+        return;
+      }
       const said = answerHeaders.includes('*;reason=joining') ? ', joining' : '';
       went = `${name} ${request.path}${sent === undefined ? '' : ` ${sent}`}${said}`;
     };
@@ -95,7 +105,7 @@ async function run(asked: Asked): Promise<string> {
     fail: (_exchange, error) => {
       went = `failed ${error.code}`;
     },
-    observe: () => undefined,
+    observe: (_exchange, where) => void asked.observed?.push(where),
     headers: createCommonHeaders({ facts: () => ({ engineVersion: '20.10', osType: 'linux' }) }),
     merges: Object.fromEntries(names.map((name) => [name, merged(name)])) as EndpointNeeds['merges'],
     prune: Object.fromEntries(
@@ -107,7 +117,10 @@ async function run(asked: Asked): Promise<string> {
     },
     routed: createRouted({
       lookup: {
-        find: () => Promise.resolve(asked.found ?? { kind: 'none', asked: 3, unasked: [] }),
+        find: () =>
+          Promise.resolve(
+            (declined ? asked.foundAgain : asked.found) ?? { kind: 'none', asked: 3, unasked: [] },
+          ),
         forget: () => undefined,
         remember: () => undefined,
       },
@@ -363,6 +376,36 @@ describe('a request on the cluster socket', () => {
       const went = await run(asked);
       if (typeof expected === 'string') assert.equal(went, expected);
       else assert.match(went, expected);
+    });
+  }
+
+  const remembered = foundOn(other, 'id', { inspect: undefined });
+  const declining: readonly (readonly [string, Asked, string | RegExp])[] = [
+    ['gone', { url: `/containers/${id}/json`, found: remembered, foundAgain: nowhere }, /^404 said$/],
+    [
+      'elsewhere',
+      { url: `/containers/${id}/json`, found: remembered, foundAgain: foundOn(manager, 'id') },
+      `m /containers/${id}/json`,
+    ],
+    [
+      'in a network that its worker does not know by name',
+      {
+        method: 'POST',
+        url: '/networks/n/connect',
+        body: '{"Container":"web"}',
+        found: onB,
+        foundAgain: foundOn(manager, 'name'),
+      },
+      `b /networks/${id}/connect {"Container":"web"}`,
+    ],
+  ];
+  for (const [name, asked, expected] of declining) {
+    it(`is observed once, though its owner declined it: what is ${name}`, async () => {
+      const observed: string[] = [];
+      const went = await run({ ...asked, observed });
+      if (typeof expected === 'string') assert.equal(went, expected);
+      else assert.match(went, expected);
+      assert.deepEqual(observed, ['owner']);
     });
   }
 

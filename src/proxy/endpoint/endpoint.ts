@@ -111,6 +111,7 @@ class Journey {
   readonly #strict: boolean;
   readonly #match: RouteMatch | undefined;
   readonly #cargo: Cargo;
+  #observed = false;
 
   constructor(
     needs: EndpointNeeds,
@@ -178,7 +179,10 @@ class Journey {
     }
   }
 
+  /** Once, however often it goes on: an owner that declined it is asked in another way. */
   #observe(where: Decision['kind']): void {
+    if (this.#observed) return;
+    this.#observed = true;
     this.#needs.observe(this.#exchange, where, this.#cargo.stream);
   }
 
