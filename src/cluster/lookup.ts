@@ -10,8 +10,10 @@ const resolverTimeoutMs = 800;
 /** Returns literal addresses without duplicates. Rejects when no resolver knows the name. */
 export type Lookup = (host: string, signal: AbortSignal) => Promise<readonly string[]>;
 
-export function createLookup(): Lookup {
+/** Without `servers` (`address:port`) those of the system are asked. */
+export function createLookup(servers?: readonly string[]): Lookup {
   const resolver = new Resolver({ timeout: resolverTimeoutMs, tries: 1 });
+  if (servers !== undefined) resolver.setServers(servers);
   /** Names that getaddrinfo is asked for now: one question each, or a dead DNS would fill the thread pool. */
   const pending = new Set<string>();
 
@@ -28,7 +30,8 @@ export function createLookup(): Lookup {
   return async (host, signal) => {
     signal.throwIfAborted();
     if (isIP(host) !== 0) return [host];
-    const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
+    const asked = Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
+    const answers = await unlessAborted(asked, host, signal);
     const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
     if (addresses.length > 0) return [...new Set(addresses)];
     // Names from the hosts file and short names with a search domain are known to the system only.
@@ -41,6 +44,8 @@ async function unlessAborted<T>(work: Promise<T>, host: string, signal: AbortSig
   const late = Promise.withResolvers<never>();
   const onAbort = (): void => late.reject(new AgentError('timeout', `look up ${host}: no answer`));
   signal.addEventListener('abort', onAbort, { once: true });
+  // A signal that was aborted before tells no listener.
+  if (signal.aborted) onAbort();
   try {
     return await Promise.race([work, late.promise]);
   } finally {
