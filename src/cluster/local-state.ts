@@ -6,7 +6,7 @@ import type { Logger } from '../log.ts';
 import type { Clock } from './clock.ts';
 import type { MemberRecord } from './cluster.ts';
 import { createMemberTable, type MemberTable, type Moment } from './member-table.ts';
-import { claimOf, compareVersions, isLive } from './membership.ts';
+import { claimOf, compareVersions, isAbout, isLive } from './membership.ts';
 import type { Claim, StateLine } from './messages.ts';
 import type { MemberNetwork } from './network.ts';
 import { type Identity, openRecord, type SignedRecord, type SignedText } from './record.ts';
@@ -107,7 +107,8 @@ export class LocalState {
   accept(line: StateLine): Accepted | undefined {
     let signed: SignedRecord | undefined;
     try {
-      signed = openRecord(line, (engineId) => this.table.get(engineId)?.signed);
+      const known = (engineId: string): SignedRecord | undefined => this.table.get(engineId)?.signed;
+      signed = openRecord(line, known, this.#needs.clock.wallMs());
     } catch (error) {
       this.#needs.log.debug('member record refused', { reason: reasonOf(error) });
       return undefined;
@@ -122,12 +123,14 @@ export class LocalState {
     return { signed, news: entry !== undefined };
   }
 
-  /** A suspicion or death of this very version of us: write a newer one. */
+  /**
+   * A suspicion or death of this very version of us: write a newer one. An older one is refuted already; of a newer one
+   * only a record counts, for that has our signature, and a bare number could take us beyond what others accept.
+   */
   refute(claim: Claim): void {
-    const { generation, incarnation } = this.self().record;
-    if (claim.generation !== generation || claim.incarnation < incarnation) return;
+    if (!isAbout(claim, this.self().record)) return;
     this.#needs.log.info('refuted a suspicion about this member', { incarnation: claim.incarnation });
-    this.#self.refute(claim.incarnation);
+    this.#self.refute();
     this.#publishSelf();
   }
 
@@ -179,15 +182,12 @@ export class LocalState {
 
   /**
    * Before we joined, everything said about our engine was left by an earlier process: we outlive it. Afterwards a
-   * newer version means that another process started later, unless it is known to be gone.
+   * newer version means that another process started later, unless it is known to be gone. One of our own generation is
+   * a predecessor's, which started with the same reading of the clock.
    */
   #onOwnEngine(signed: SignedRecord, line: StateLine): void {
     const own = this.self().record;
-    const isEcho = signed.record.peerId === own.peerId && signed.record.generation === own.generation;
-    if (isEcho) {
-      if (line.state === 'dead' || line.state === 'suspect') this.refute(claimOf(signed.record));
-      return;
-    }
+    if (line.state === 'dead' || line.state === 'suspect') this.refute(claimOf(signed.record));
     if (compareVersions(signed.record, own) !== 'newer') return;
     const gone = line.state === 'dead' || signed.leaving;
     if (gone || !this.#joined) this.outlive(signed.record.generation);

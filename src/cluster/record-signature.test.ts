@@ -30,7 +30,7 @@ describe('signature of a member record', () => {
       text,
       signature: Buffer.from(nacl.sign.detached(message, secretKey)).toString('base64'),
     });
-    const opened = openRecord(signed(messageOf(text), pair.secretKey), () => undefined);
+    const opened = openRecord(signed(messageOf(text), pair.secretKey), () => undefined, 0);
     assert.deepEqual(opened?.record, record);
     const stranger = nacl.sign.keyPair.fromSeed(new Uint8Array(32).fill(8));
     for (const forged of [
@@ -39,7 +39,7 @@ describe('signature of a member record', () => {
       signed(messageOf(text), stranger.secretKey),
     ]) {
       assert.throws(
-        () => openRecord(forged, () => undefined),
+        () => openRecord(forged, () => undefined, 0),
         (error) => error instanceof AgentError && error.code === 'member-untrusted',
       );
     }

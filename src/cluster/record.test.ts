@@ -6,7 +6,14 @@ import nacl from 'tweetnacl';
 import { sampleRecord } from '../../test/support/member-record.ts';
 import type { MemberRecord } from './cluster.ts';
 import { parsePeerId, toPeerId } from './peer-id.ts';
-import { createIdentity, maxRecordBytes, openRecord, signingContext, signRecord } from './record.ts';
+import {
+  createIdentity,
+  maxGenerationAheadMs,
+  maxRecordBytes,
+  openRecord,
+  signingContext,
+  signRecord,
+} from './record.ts';
 
 const seed = Buffer.alloc(32, 7);
 const keys = nacl.sign.keyPair.fromSeed(seed);
@@ -18,6 +25,7 @@ const record: MemberRecord = {
   generation: 1_800_000_000_000,
   incarnation: 3,
 };
+const nowMs = record.generation;
 const unknown = (): undefined => undefined;
 
 /** Signs any text with tweetnacl, as a member of another make would. */
@@ -32,11 +40,11 @@ function signFields(changes: Record<string, unknown>): { text: string; signature
 
 describe('member record', () => {
   it('opens what tweetnacl signed, and tweetnacl verifies what we signed', () => {
-    assert.deepEqual(openRecord(signFields({}), unknown)?.record, record);
+    assert.deepEqual(openRecord(signFields({}), unknown, nowMs)?.record, record);
     const ours = signRecord({ record, leaving: true, swarmId: 'swarm-1' }, createIdentity(seed));
     const message = Buffer.from(signingContext + ours.text);
     assert.ok(nacl.sign.detached.verify(message, Buffer.from(ours.signature, 'base64'), keys.publicKey));
-    const opened = openRecord(ours, unknown);
+    const opened = openRecord(ours, unknown, nowMs);
     assert.equal(opened?.leaving, true);
     assert.equal(opened?.swarmId, 'swarm-1');
   });
@@ -49,45 +57,47 @@ describe('member record', () => {
 
   it('keeps fields that it does not know in the text that it passes on', () => {
     const signed = signFields({ later: 'field' });
-    assert.equal(openRecord(signed, unknown)?.text, signed.text);
+    assert.equal(openRecord(signed, unknown, nowMs)?.text, signed.text);
   });
 
   it('refuses a record that its own key did not sign', () => {
     const other = nacl.sign.keyPair.fromSeed(Buffer.alloc(32, 9));
     const stolen = signFields({ peerId: toPeerId(other.publicKey) });
-    assert.throws(() => openRecord(stolen, unknown), { code: 'member-untrusted' });
+    assert.throws(() => openRecord(stolen, unknown, nowMs), { code: 'member-untrusted' });
     const signed = signFields({});
     const forged = { ...signed, text: signed.text.replace('"manager"', '"worker"') };
-    assert.throws(() => openRecord(forged, unknown), { code: 'member-untrusted' });
-    assert.throws(() => openRecord({ ...signed, signature: '' }, unknown), { code: 'member-untrusted' });
+    assert.throws(() => openRecord(forged, unknown, nowMs), { code: 'member-untrusted' });
+    assert.throws(() => openRecord({ ...signed, signature: '' }, unknown, nowMs), {
+      code: 'member-untrusted',
+    });
   });
 
   it('does not take a signature over the bare text, without our context', () => {
     const text = JSON.stringify({ ...record, leaving: false });
     const signature = Buffer.from(nacl.sign.detached(Buffer.from(text), keys.secretKey)).toString('base64');
-    assert.throws(() => openRecord({ text, signature }, unknown), { code: 'member-untrusted' });
+    assert.throws(() => openRecord({ text, signature }, unknown, nowMs), { code: 'member-untrusted' });
   });
 
   it('verifies what is newer than what it knows, and ignores the rest', () => {
-    const first = openRecord(signFields({}), unknown);
+    const first = openRecord(signFields({}), unknown, nowMs);
     assert.ok(first !== undefined);
     assert.equal(
-      openRecord({ text: first.text, signature: first.signature }, () => first),
+      openRecord({ text: first.text, signature: first.signature }, () => first, nowMs),
       first,
     );
     const sameVersion = { text: first.text.replace('node-1', 'node-2'), signature: first.signature };
     assert.equal(
-      openRecord(sameVersion, () => first),
+      openRecord(sameVersion, () => first, nowMs),
       undefined,
     );
     const newer = {
       text: first.text.replace('"incarnation":3', '"incarnation":4'),
       signature: first.signature,
     };
-    assert.throws(() => openRecord(newer, () => first), { code: 'member-untrusted' });
-    assert.equal(openRecord(signFields({ incarnation: 4 }), () => first)?.record.incarnation, 4);
+    assert.throws(() => openRecord(newer, () => first, nowMs), { code: 'member-untrusted' });
+    assert.equal(openRecord(signFields({ incarnation: 4 }), () => first, nowMs)?.record.incarnation, 4);
     assert.equal(
-      openRecord(signFields({ incarnation: 2 }), () => first),
+      openRecord(signFields({ incarnation: 2 }), () => first, nowMs),
       undefined,
     );
   });
@@ -103,6 +113,7 @@ describe('member record', () => {
     ['a port of 65536', { apiPort: 65_536 }],
     ['a negative generation', { generation: -1 }],
     ['a generation without a successor', { generation: 2 ** 53 }],
+    ['a start of more than a century ahead', { generation: nowMs + maxGenerationAheadMs + 1 }],
     ['a fractional incarnation', { incarnation: 0.5 }],
     ['an upper-case fingerprint', { tlsFingerprint: 'AB'.repeat(32) }],
     ['a leader that is no boolean', { leader: 'yes' }],
@@ -111,15 +122,21 @@ describe('member record', () => {
   ];
   for (const [what, changes] of bad) {
     it(`refuses ${what}, although it is signed`, () => {
-      assert.throws(() => openRecord(signFields(changes), unknown), { code: 'protocol-violation' });
+      assert.throws(() => openRecord(signFields(changes), unknown, nowMs), { code: 'protocol-violation' });
     });
   }
 
+  it('reads a start of a century ahead, also where the clock was never set', () => {
+    const generation = nowMs + maxGenerationAheadMs;
+    assert.equal(openRecord(signFields({ generation }), unknown, nowMs)?.record.generation, generation);
+    assert.deepEqual(openRecord(signFields({}), unknown, 0)?.record, record);
+  });
+
   it('refuses what is no object, no JSON, or too large', () => {
     for (const text of ['[]', 'null', '7', '{', '']) {
-      assert.throws(() => openRecord(signText(text), unknown), { code: 'protocol-violation' });
+      assert.throws(() => openRecord(signText(text), unknown, nowMs), { code: 'protocol-violation' });
     }
     const large = signFields({ later: 'x'.repeat(maxRecordBytes) });
-    assert.throws(() => openRecord(large, unknown), { code: 'limit-exceeded' });
+    assert.throws(() => openRecord(large, unknown, nowMs), { code: 'limit-exceeded' });
   });
 });

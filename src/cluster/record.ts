@@ -44,6 +44,12 @@ export const signingContext = 'flotilla member record v1\n';
 /** A record is some 700 bytes. */
 export const maxRecordBytes = 2048;
 
+/**
+ * A start later than this, by the reader's own wall clock, is refused: a hundred years. A clock that was never set
+ * (1970) still reads today's records, and from the latest one that anybody accepts there is still room to count on.
+ */
+export const maxGenerationAheadMs = 3_155_760_000_000;
+
 /** A host name has at most 253 characters. */
 const maxFieldLength = 255;
 const signatureBytes = 64;
@@ -68,11 +74,13 @@ export function signRecord(body: RecordBody, identity: Identity): SignedRecord {
 /**
  * Throws `protocol-violation` for a malformed record, `member-untrusted` for one that its key did not sign. `known` is
  * what was opened before for an engine: the same text is not verified twice, and what is no newer is not verified at
- * all and undefined, since it could change nothing. Verification is most of what a busy cluster costs.
+ * all and undefined, since it could change nothing. Verification is most of what a busy cluster costs. `wallMs` is the
+ * reader's wall clock, which bounds the generation.
  */
 export function openRecord(
   signed: SignedText,
   known: (engineId: string) => SignedRecord | undefined,
+  wallMs: number,
 ): SignedRecord | undefined {
   if (Buffer.byteLength(signed.text) > maxRecordBytes) {
     throw new AgentError('limit-exceeded', `open member record: more than ${maxRecordBytes} bytes`);
@@ -81,6 +89,7 @@ export function openRecord(
   const before = known(body.record.engineId);
   if (before?.text === signed.text && before.signature === signed.signature) return before;
   if (before !== undefined && compareVersions(body.record, before.record) !== 'newer') return undefined;
+  if (body.record.generation > wallMs + maxGenerationAheadMs) throw fault('generation', 'a credible start');
   const key = createPublicKey({
     key: Buffer.concat([spkiPrefix, parsePeerId(body.record.peerId)]),
     format: 'der',
@@ -154,7 +163,7 @@ function flagField(fields: Fields, name: string): boolean {
 
 function countField(fields: Fields, name: string): number {
   const value = fields[name];
-  // The upper bound leaves room to count on from any accepted value.
+  // What is counted on stays exact.
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > maxCount) {
     throw fault(name, 'a count');
   }

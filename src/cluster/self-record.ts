@@ -18,8 +18,8 @@ export interface SelfRecord {
   current(): SignedRecord;
   /** Signs again if what we say of ourselves changed. Returns whether it did. */
   refresh(): boolean;
-  /** A version newer than the one that somebody suspects. */
-  refute(incarnation: number): void;
+  /** A newer version than this one, which somebody suspects. */
+  refute(): void;
   /** A version newer than any of this generation: what another process of this agent left behind. */
   outlive(generation: number): void;
   leave(): void;
@@ -48,8 +48,8 @@ export function createSelfRecord(needs: SelfRecordNeeds, highestSeen: number): S
       write();
       return true;
     },
-    refute: (suspected) => {
-      incarnation = Math.max(incarnation, suspected) + 1;
+    refute: () => {
+      incarnation += 1;
       write();
     },
     outlive: (other) => {

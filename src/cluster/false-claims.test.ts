@@ -1,0 +1,101 @@
+// What a stranger or a confused member can say of members, alive or dead, and how little comes of it.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import type { MemberRecord } from './cluster.ts';
+import { claimOf, isAbout } from './membership.ts';
+import type { EntryState, StateLine } from './messages.ts';
+import { createIdentity, maxGenerationAheadMs, signRecord } from './record.ts';
+import { SimulatedCluster } from './simulated-cluster.ts';
+
+const stranger = createIdentity(randomBytes(32));
+
+/** A line of the full state about a record that the stranger signed. */
+function strangersLine(record: MemberRecord, state: EntryState, ageMs: number): StateLine {
+  const body = { record: { ...record, peerId: stranger.peerId }, leaving: false, swarmId: undefined };
+  const { text, signature } = signRecord(body, stranger);
+  return { text, signature, state, ageMs };
+}
+
+/** Whether an agent has this very version of a member in its table. */
+function holds(lab: SimulatedCluster, index: number, record: MemberRecord): boolean {
+  const { detector } = lab.agent(index);
+  return detector.entries().some(({ signed }) => isAbout(claimOf(record), signed.record));
+}
+
+async function cutAndHeal(lab: SimulatedCluster, index: number, others: readonly number[]): Promise<void> {
+  lab.isolate(index, others);
+  await lab.until(6_000, () => others.every((other) => lab.sees(other, others)), 'death');
+  lab.network.heal();
+  await lab.until(5_000, () => lab.allSee([index, ...others]), 'return');
+}
+
+describe('false claims', function () {
+  this.timeout(60_000);
+
+  it('lets no question about a version that never was count a member beyond what others accept', async () => {
+    const lab = new SimulatedCluster(1);
+    await lab.startAll(3);
+    const victim = lab.agent(0).detector;
+    const suspect = { ...claimOf(victim.self()), incarnation: Number.MAX_SAFE_INTEGER };
+    const answer = await victim.onQuestion(stranger.peerId, { kind: 'ping', suspect });
+    assert.equal(answer.kind === 'ack' && answer.record !== undefined, true, 'it hears what the version is');
+    assert.equal(victim.self().incarnation, 0, 'nothing to refute');
+    lab.agent(1).network.publish({ kind: 'dead', claim: suspect });
+    lab.agent(1).network.publish({ kind: 'suspect', claim: suspect });
+    await lab.time.advance(5_000);
+    lab.assertOneView([0, 1, 2], 'afterwards');
+    await cutAndHeal(lab, 0, [1, 2]);
+  });
+
+  it('refutes the suspicion of its very version at once', async () => {
+    const lab = new SimulatedCluster(1);
+    await lab.startAll(2);
+    const victim = lab.agent(0).detector;
+    const suspect = claimOf(victim.self());
+    await victim.onQuestion(stranger.peerId, { kind: 'ping', suspect });
+    assert.equal(victim.self().incarnation, suspect.incarnation + 1);
+    await victim.onQuestion(stranger.peerId, { kind: 'ping', suspect });
+    assert.equal(victim.self().incarnation, suspect.incarnation + 1, 'an older one is refuted already');
+  });
+
+  it('outlives a record of its engine with the latest start that anybody accepts', async () => {
+    const lab = new SimulatedCluster(2);
+    const wall = lab.time.clock({ offsetMs: 0 });
+    await lab.startAll(3);
+    const victim = lab.agent(0);
+    const isItself = (index: number): boolean => holds(lab, index, victim.detector.self());
+    for (const generation of [2 ** 52, wall.wallMs() + maxGenerationAheadMs]) {
+      const rival = { ...victim.detector.self(), generation, address: '10.0.0.99' };
+      const lines = [strangersLine(rival, 'alive', 0)];
+      for (const index of [0, 1, 2]) {
+        await lab.agent(index).detector.onQuestion(stranger.peerId, { kind: 'sync', lines });
+      }
+      // What follows when nobody answers at the address that the record names.
+      for (const known of victim.rivals.splice(0)) victim.detector.outlive(known.generation);
+      await lab.until(5_000, () => isItself(1) && isItself(2) && lab.allSee([0, 1, 2]), `${generation}`);
+    }
+    await cutAndHeal(lab, 0, [1, 2]);
+  });
+
+  it('outlives a predecessor that started with the same reading of the clock', async () => {
+    const lab = new SimulatedCluster(3);
+    await lab.startAll(3);
+    const before = lab.agent(1).detector;
+    for (const role of ['manager', 'worker', 'manager']) {
+      if (role === 'manager') lab.managers.add(1);
+      else lab.managers.delete(1);
+      before.refresh();
+    }
+    await lab.time.advance(1_000);
+    lab.kill(1);
+    lab.wall.set(1, { offsetMs: -lab.time.nowMs() });
+    const { detector } = await lab.start(1);
+    assert.equal(detector.self().generation, before.self().generation);
+    assert.equal(detector.self().incarnation, before.self().incarnation - 3);
+    lab.discover(1, [0, 2]);
+    const isKnown = (index: number): boolean => holds(lab, index, detector.self());
+    await lab.until(2_000, () => lab.allSee([0, 1, 2]) && isKnown(0) && isKnown(2), 'return');
+    assert.ok(detector.self().generation > before.self().generation);
+  });
+});
