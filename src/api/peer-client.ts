@@ -49,6 +49,12 @@ export function askPeer(
       response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
     });
     request.on('error', reject);
+    // Nobody asked for it, and Node then says neither `response` nor `error`.
+    request.on('upgrade', (_response, socket) => socket.destroy());
+    // Whatever else may end it without a word; once settled this does nothing.
+    request.on('close', () =>
+      reject(new AgentError('member-unreachable', `ask ${options.path} of an agent: no answer`)),
+    );
     request.end(body);
   });
 }

@@ -3,13 +3,17 @@
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { toAgentError } from '../errors.ts';
 
 export interface ApiWay {
-  /** Rejects while nothing listens there. */
+  /** Rejects while nothing listens there, or when that address is no longer one of this host. */
   dial(): Promise<Socket>;
   /** Whether a connection that the API's listener has accepted is one of ours. */
   isOurs(accepted: Pick<Socket, 'remoteAddress' | 'remotePort'>): boolean;
 }
+
+/** It is on this host: long before, either it has answered or nobody will. */
+const dialTimeoutMs = 2_000;
 
 /** `apiAt` says where the API listens now. */
 export function createApiWay(apiAt: () => { readonly address: string; readonly port: number }): ApiWay {
@@ -19,7 +23,12 @@ export function createApiWay(apiAt: () => { readonly address: string; readonly p
     async dial(): Promise<Socket> {
       const { address, port } = apiAt();
       const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true });
-      await once(socket, 'connect');
+      try {
+        await once(socket, 'connect', { signal: AbortSignal.timeout(dialTimeoutMs) });
+      } catch (error) {
+        socket.destroy();
+        throw toAgentError(error, 'unavailable', `dial the agent's own API at ${address}:${port}`);
+      }
       const name = nameOf(socket.localAddress, socket.localPort);
       // No other connection to the listener has this name as long as this one is there.
       open.add(name);

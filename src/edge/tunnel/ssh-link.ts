@@ -75,6 +75,8 @@ async function connectWith(
       // Its socket is another object than Node's in the types of ssh2, and any duplex will do.
       sock: socket,
       tryKeyboard: true,
+      // Else ssh2 asks its question that serves as a ping of OpenSSH alone, though any server answers it (RFC 4254 §4).
+      strictVendor: false,
       readyTimeout: 0,
       algorithms: {
         serverHostKey: [...hostKeys],
