@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { MemberRecord } from './cluster.ts';
-import { claimOf, isAbout } from './membership.ts';
+import { claimOf, isAbout, leftMemoryMs } from './membership.ts';
 import type { EntryState, StateLine } from './messages.ts';
 import { createIdentity, maxGenerationAheadMs, signRecord } from './record.ts';
-import { SimulatedCluster } from './simulated-cluster.ts';
+import { nameOf, SimulatedCluster } from './simulated-cluster.ts';
 
 const stranger = createIdentity(randomBytes(32));
 
@@ -21,6 +21,13 @@ function strangersLine(record: MemberRecord, state: EntryState, ageMs: number): 
 function holds(lab: SimulatedCluster, index: number, record: MemberRecord): boolean {
   const { detector } = lab.agent(index);
   return detector.entries().some(({ signed }) => isAbout(claimOf(record), signed.record));
+}
+
+/** All are there, and apart by no more than what a detector takes to hear of a death. */
+function assertClose(times: readonly (number | undefined)[], withinMs: number, what: string): void {
+  const known = times.filter((time) => time !== undefined);
+  assert.equal(known.length, times.length, `${what}: ${times.join()}`);
+  assert.ok(Math.max(...known) - Math.min(...known) <= withinMs, `${what}: ${times.join()}`);
 }
 
 async function cutAndHeal(lab: SimulatedCluster, index: number, others: readonly number[]): Promise<void> {
@@ -97,5 +104,74 @@ describe('false claims', function () {
     const isKnown = (index: number): boolean => holds(lab, index, detector.self());
     await lab.until(2_000, () => lab.allSee([0, 1, 2]) && isKnown(0) && isKnown(2), 'return');
     assert.ok(detector.self().generation > before.self().generation);
+  });
+
+  it('does not gossip a dead member as one that lives, and passes on since when it is dead', async () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const lab = new SimulatedCluster(seed);
+      await lab.startAll(4);
+      lab.isolate(3, [0, 1, 2]);
+      await lab.time.advance(10_000);
+      lab.agent(2).changes.length = 0;
+      // Two restart and know nothing; they hear of the dead one from the third, one after the other.
+      lab.kill(0);
+      lab.kill(1);
+      await lab.time.advance(3_000);
+      await lab.start(0);
+      await lab.start(1);
+      lab.discover(0, [1]);
+      await lab.time.advance(20);
+      lab.discover(0, [2]);
+      await lab.time.advance(8_000);
+      const deadSinceMs = [0, 1, 2].map((index) => {
+        const { detector, changes } = lab.agent(index);
+        if (index < 2)
+          assert.ok(!changes.flat().includes(nameOf(3)), `seed ${seed}: ${nameOf(index)} saw it`);
+        const entry = detector.entries().find(({ signed }) => signed.record.nodeName === nameOf(3));
+        return entry?.state === 'dead' ? entry.sinceWallMs : undefined;
+      });
+      assertClose(deadSinceMs, 2_000, `seed ${seed}: dead since`);
+    }
+  });
+
+  it('keeps a dead member dead when it hears that a later version of it is dead too', async () => {
+    const lab = new SimulatedCluster(5);
+    await lab.startAll(3);
+    const { detector } = lab.agent(0);
+    const gone = { ...detector.self(), engineId: 'engine-x', nodeName: 'node-x', address: '10.0.0.99' };
+    for (const [incarnation, ageMs] of [60_000, 30_000].entries()) {
+      const lines = [strangersLine({ ...gone, incarnation }, 'dead', ageMs)];
+      await detector.onQuestion(stranger.peerId, { kind: 'sync', lines });
+      await lab.time.advance(2_000);
+    }
+    for (const { changes } of lab.agents.values()) assert.ok(!changes.flat().includes('node-x'));
+    const entry = detector.entries().find(({ signed }) => signed.record.engineId === 'engine-x');
+    assert.deepEqual([entry?.state, entry?.signed.record.incarnation], ['dead', 1]);
+    assertClose([entry?.sinceWallMs, lab.time.clock({ offsetMs: 0 }).wallMs() - 32_000], 100, 'dead since');
+  });
+
+  it('forgets who left at one time, however often it is told to those who join', async () => {
+    const lab = new SimulatedCluster(4);
+    await lab.startAll(3);
+    const leaving = lab.agent(2).detector.leave();
+    await lab.time.advance(600);
+    await leaving;
+    lab.kill(2);
+    const knowing = (): readonly number[] =>
+      [...lab.agents.keys()].filter((index) =>
+        lab
+          .agent(index)
+          .detector.entries()
+          .some(({ state }) => state === 'left'),
+      );
+    for (let joiner = 3; joiner < 6; joiner++) {
+      await lab.time.advance(150_000);
+      await lab.start(joiner);
+      lab.discover(joiner, [joiner - 1, 0]);
+      await lab.time.advance(2_000);
+      assert.ok(knowing().includes(joiner), `${nameOf(joiner)} was told`);
+    }
+    await lab.time.advance(leftMemoryMs - 3 * 152_000 + 60_000);
+    assert.deepEqual(knowing(), []);
   });
 });

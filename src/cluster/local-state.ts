@@ -28,6 +28,7 @@ export interface LocalStateNeeds {
 
 export interface Accepted {
   readonly signed: SignedRecord;
+  /** Whether others should hear of it too. */
   readonly news: boolean;
 }
 
@@ -114,13 +115,18 @@ export class LocalState {
       return undefined;
     }
     if (signed === undefined || !this.#isOurs(signed, line)) return undefined;
-    const known = this.table.get(signed.record.engineId) !== undefined;
-    // A death that we first hear of is believed; about a member that we know, the suspicion rules decide.
-    const state = line.state === 'dead' && !known ? 'dead' : 'alive';
-    const ageMs = state === 'dead' ? line.ageMs : 0;
-    const entry = this.table.applyRecord(signed, signed.leaving ? 'left' : state, this.#moment(ageMs));
-    if (entry !== undefined) this.#changed = true;
-    return { signed, news: entry !== undefined };
+    const before = this.table.get(signed.record.engineId);
+    // A death is believed of whom we do not hold alive; about the others the suspicion rules decide.
+    const isDead = line.state === 'dead' && (before === undefined || !isLive(before));
+    const state = isDead ? 'dead' : 'alive';
+    const claimed = signed.leaving ? 'left' : state;
+    const ageMs = claimed === line.state && claimed !== 'alive' ? line.ageMs : 0;
+    const entry = this.table.applyRecord(signed, claimed, this.#moment(ageMs));
+    if (entry === undefined) return { signed, news: false };
+    this.#changed = true;
+    // A rumor carries neither state nor age. Who did not know a dead member would take it for alive, and who did not
+    // know one that left would remember it for another full time, and so on for ever.
+    return { signed, news: isLive(entry) || (before !== undefined && entry.state === 'left') };
   }
 
   /**
