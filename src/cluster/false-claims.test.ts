@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { MemberRecord } from './cluster.ts';
-import { claimOf, isAbout, leftMemoryMs } from './membership.ts';
-import type { EntryState, StateLine } from './messages.ts';
+import { claimOf, deadMemoryMs, isAbout, leftMemoryMs } from './membership.ts';
+import { type EntryState, parseAnswer, parseQuestion, type StateLine } from './messages.ts';
 import { createIdentity, maxGenerationAheadMs, signRecord } from './record.ts';
 import { nameOf, SimulatedCluster } from './simulated-cluster.ts';
 
@@ -148,6 +148,27 @@ describe('false claims', function () {
     const entry = detector.entries().find(({ signed }) => signed.record.engineId === 'engine-x');
     assert.deepEqual([entry?.state, entry?.signed.record.incarnation], ['dead', 1]);
     assertClose([entry?.sinceWallMs, lab.time.clock({ offsetMs: 0 }).wallMs() - 32_000], 100, 'dead since');
+  });
+
+  it('tells the full state in numbers that others read, whatever age it was told', async () => {
+    const lab = new SimulatedCluster(6);
+    await lab.startAll(2);
+    const { detector } = lab.agent(0);
+    const gone = { ...detector.self(), engineId: 'engine-x', nodeName: 'node-x', address: '10.0.0.99' };
+    const line = strangersLine(gone, 'dead', Number.MAX_SAFE_INTEGER);
+    const parsed = parseQuestion({ kind: 'sync', lines: [line] });
+    assert.deepEqual(parsed, { kind: 'sync', lines: [{ ...line, ageMs: deadMemoryMs }] });
+    const unparsed = { ...gone, engineId: 'engine-y', nodeName: 'node-y' };
+    const lines = [strangersLine(unparsed, 'dead', Number.MAX_SAFE_INTEGER)];
+    for (const question of [parsed, { kind: 'sync', lines } as const]) {
+      await detector.onQuestion(stranger.peerId, question);
+      await lab.time.advance(300);
+      const answer = await detector.onQuestion(stranger.peerId, { kind: 'sync', lines: [] });
+      assert.deepEqual(parseAnswer(JSON.parse(JSON.stringify(answer))), answer);
+    }
+    // Too old to be kept.
+    await lab.time.advance(60_000);
+    assert.ok(!detector.entries().some(({ signed }) => signed.record.engineId === 'engine-x'));
   });
 
   it('forgets who left at one time, however often it is told to those who join', async () => {

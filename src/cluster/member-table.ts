@@ -3,6 +3,7 @@
 
 import {
   chooseEviction,
+  deadMemoryMs,
   decideClaim,
   decideRecord,
   type Entry,
@@ -113,5 +114,6 @@ export function createMemberTable(): MemberTable {
 
 function toLine(entry: Entry, nowMs: number): StateLine {
   const { text, signature } = entry.signed;
-  return { text, signature, state: entry.state, ageMs: Math.max(0, Math.round(nowMs - entry.sinceMs)) };
+  const ageMs = Math.min(Math.max(0, Math.round(nowMs - entry.sinceMs)), deadMemoryMs);
+  return { text, signature, state: entry.state, ageMs };
 }

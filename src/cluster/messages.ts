@@ -2,6 +2,7 @@
 // Pure. A parsed message has the right shape; records inside it are still unopened (record.ts).
 
 import { AgentError, toAgentError } from '../errors.ts';
+import { deadMemoryMs } from './membership.ts';
 import type { SignedText } from './record.ts';
 
 /** Names one version of one member, as SWIM's suspect and confirm messages do. */
@@ -16,7 +17,10 @@ export type EntryState = 'alive' | 'suspect' | 'dead' | 'left';
 /** One line of the full state that two members exchange. */
 export interface StateLine extends SignedText {
   readonly state: EntryState;
-  /** How long the sender has seen it in this state. An age, not a time: clocks differ. */
+  /**
+   * How long the sender has seen it in this state, at most `deadMemoryMs`: beyond, nothing is remembered. An age, not a
+   * time: clocks differ.
+   */
   readonly ageMs: number;
 }
 
@@ -145,7 +149,8 @@ function signedOf(value: unknown): SignedText {
 
 function lineOf(value: unknown): StateLine {
   const fields = objectOf(value);
-  return { ...signedOf(value), state: stateOf(fields.state), ageMs: countOf(fields.ageMs) };
+  const ageMs = Math.min(countOf(fields.ageMs), deadMemoryMs);
+  return { ...signedOf(value), state: stateOf(fields.state), ageMs };
 }
 
 function stateOf(value: unknown): EntryState {
