@@ -10,6 +10,8 @@ import { AgentError } from '../errors.ts';
 import { type Logger, silentLogger } from '../log.ts';
 import { systemClock } from './clock.ts';
 import { type Cluster, type ClusterNeeds, type ClusterOptions, createCluster } from './cluster.ts';
+import { createLibp2pNetwork } from './libp2p-network.ts';
+import { createIdentity, signRecord } from './record.ts';
 
 interface TestAgent {
   readonly cluster: Cluster;
@@ -168,6 +170,59 @@ describe('cluster', function () {
     assert.ok(sees(2)(newer));
     await newer.cluster.stop(forever);
     await eventually(() => holder() === addressOf(1) && sees(2)(older), { withinMs: 15_000 });
+  });
+
+  it('does not step down for a stranger that names the address of a live member', async () => {
+    const port = await freePort();
+    const seeds = [1, 2];
+    const agents = await Promise.all(seeds.map((index) => start({ index, port, seeds })));
+    const [claimed] = agents;
+    assert.ok(claimed !== undefined);
+    await eventually(() => agents.every(sees(2)), { withinMs: 5_000 });
+    const identity = createIdentity(randomBytes(32));
+    const stranger = createLibp2pNetwork({ seed: identity.seed, secret: undefined }, silentLogger);
+    await stranger.start(undefined, {
+      onLinkUp: () => undefined,
+      onLinkDown: () => undefined,
+      onQuestion: () => Promise.reject(new Error('no answer')),
+      onRumor: () => undefined,
+    });
+    const { record } = claimed.cluster.view().self;
+    const generation = record.generation + 1_000_000;
+    try {
+      const target = { address: addressOf(1), port };
+      const peerId = await stranger.dial(target, { peerId: undefined, timeoutMs: 1_000, fresh: false });
+      const claim = signRecord(
+        {
+          record: { ...record, peerId: identity.peerId, generation, incarnation: 0, address: addressOf(2) },
+          leaving: false,
+          swarmId: undefined,
+        },
+        identity,
+      );
+      const { text, signature } = claim;
+      await stranger.ask(
+        peerId,
+        { kind: 'sync', lines: [{ text, signature, state: 'alive', ageMs: 0 }] },
+        1_000,
+      );
+      // It writes a newer record than the stranger's, and the other one hears of it.
+      await eventually(
+        () =>
+          agents.every(({ cluster }) =>
+            cluster
+              .view()
+              .members.some(
+                (member) => member.record.peerId === record.peerId && member.record.generation > generation,
+              ),
+          ),
+        { withinMs: 10_000 },
+      );
+    } finally {
+      await stranger.stop();
+    }
+    assert.ok(agents.every(sees(2)));
+    assert.ok(!claimed.events.some((event) => event.includes('stepping down')));
   });
 
   it('leaves no socket and no timer after stop, also when stopped while joining', async () => {

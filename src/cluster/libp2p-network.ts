@@ -47,7 +47,7 @@ class Libp2pNetwork implements MemberNetwork {
     this.#log = log;
   }
 
-  async start(listen: Endpoint, handlers: NetworkHandlers): Promise<void> {
+  async start(listen: Endpoint | undefined, handlers: NetworkHandlers): Promise<void> {
     const { secret, seed } = this.#options;
     const preSharedKey = secret === undefined ? undefined : await derivePreSharedKey(secret);
     const node = await createLibp2pNode({ seed, listen, preSharedKey });
@@ -65,7 +65,7 @@ class Libp2pNetwork implements MemberNetwork {
       await node.start();
     } catch (error) {
       await node.stop();
-      throw toAgentError(error, 'unavailable', `listen on ${listen.address}:${listen.port}`);
+      throw toAgentError(error, 'unavailable', `listen on ${listen?.address}:${listen?.port}`);
     }
     node.services.gossip.subscribe(gossipTopic);
     this.#node = node;

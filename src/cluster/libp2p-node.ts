@@ -9,7 +9,8 @@ import type { Endpoint } from './network.ts';
 export interface Libp2pNodeOptions {
   /** The Ed25519 seed of the identity. */
   readonly seed: Uint8Array;
-  readonly listen: Endpoint;
+  /** Undefined: dials only. */
+  readonly listen: Endpoint | undefined;
   readonly preSharedKey: Uint8Array | undefined;
 }
 
@@ -47,7 +48,7 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Goss
   return createLibp2p({
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     nodeInfo: { name: 'flotilla', version: '1', userAgent: 'flotilla' },
-    addresses: { listen: [toMultiaddrText(options.listen)] },
+    addresses: { listen: options.listen === undefined ? [] : [toMultiaddrText(options.listen)] },
     transports: [tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } })],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux({ maxInboundStreams: 32, maxOutboundStreams: 32 })],

@@ -19,7 +19,8 @@ export interface DialOptions {
 
 /** A link is at least one open connection to a peer that proved its key. */
 export interface MemberNetwork {
-  start(listen: Endpoint, handlers: NetworkHandlers): Promise<void>;
+  /** Without an address it listens nowhere, and dials only. */
+  start(listen: Endpoint | undefined, handlers: NetworkHandlers): Promise<void>;
   stop(): Promise<void>;
   /** Resolves with the peer id that answered. Rejects with `member-refused` in its code chain: see `isRefusal`. */
   dial(endpoint: Endpoint, options: DialOptions): Promise<string>;

@@ -9,11 +9,11 @@ import type { ClusterDiagnosis, ClusterOptions, ClusterProgress, MemberRecord } 
 import { Detector } from './detector.ts';
 import { diagnose } from './diagnosis.ts';
 import { askSources, type DiscoveryNeeds, discover, type Finding } from './discovery.ts';
-import { isListening } from './knock.ts';
 import { type Entry, isLive } from './membership.ts';
 import type { Endpoint, MemberNetwork } from './network.ts';
 import { findOwnPlace, localAddresses, type OwnPlace } from './own-address.ts';
 import type { Identity } from './record.ts';
+import { createRivalCheck, outwait } from './rival.ts';
 import type { SelfDescription } from './self-record.ts';
 import { waitFor } from './wait.ts';
 
@@ -42,11 +42,6 @@ export type SessionPhase =
     });
 
 const retryMs = 1_000;
-const knockTimeoutMs = 1_000;
-/** How often an agent that stepped down looks whether the newer one is still there. */
-const rivalCheckMs = 3_000;
-/** Misses in a row before it takes its place again. */
-const maxRivalMisses = 2;
 
 export async function runSession(
   needs: SessionNeeds,
@@ -66,7 +61,7 @@ export async function runSession(
       if (rival === undefined) return;
       highestSeen = rival.generation;
       needs.onPhase({ kind: 'stepped-down', address: rival.address });
-      await outwait(needs, rival, signal);
+      await outwait({ ...needs, ownPeerId: needs.identity.peerId }, needs.createNetwork(), rival, signal);
     } catch (error) {
       if (reasonOf(error) !== logged)
         needs.log.error('gossip not started; trying again', { reason: reasonOf(error) });
@@ -104,20 +99,23 @@ async function takePart(
         swarmId: needs.facts().swarm?.clusterId,
       }),
       onChange: () => needs.onChange(detector),
-      onRival: createRivalCheck(own, needs.log, (record) => detector.outlive(record.generation), stepDown),
+      onRival: (record) => checkRival(record),
     },
     { ...options, highestSeen },
   );
   const running = AbortSignal.any([signal, ended.signal]);
-  const search: DiscoveryNeeds = {
-    ...needs,
-    network,
-    taskAddresses: (abort) =>
-      place.serviceName === undefined ? Promise.resolve([]) : needs.taskAddresses(place.serviceName, abort),
-    memberEndpoints: () => othersOf(detector),
-    isOwn: (endpoint) => isOwnEndpoint(endpoint, own),
-    onAlone: () => detector.markAlone(),
-  };
+  const checkRival = createRivalCheck(
+    {
+      ...needs,
+      ownPeerId: needs.identity.peerId,
+      network,
+      isOwn: (endpoint) => isOwnEndpoint(endpoint, own),
+      outlive: ({ generation }) => detector.outlive(generation),
+      stepDown,
+    },
+    running,
+  );
+  const search = createSearch(needs, place, network, detector, own);
   const where = { host: place.host, seeds: options.seeds.map(toEndpoint), port: options.gossipPort, own };
   try {
     await network.start({ address: listen, port: options.gossipPort }, detector);
@@ -151,43 +149,21 @@ async function takePart(
   return rival;
 }
 
-/** Waits until the newer process is gone, or for ever. */
-async function outwait(needs: SessionNeeds, rival: MemberRecord, signal: AbortSignal): Promise<void> {
-  const { address, gossipPort, generation } = rival;
-  needs.log.warn('a newer agent of this engine took over; stepping down', { address, generation });
-  let misses = 0;
-  while (!signal.aborted && misses < maxRivalMisses) {
-    await waitFor(needs.clock, rivalCheckMs, signal);
-    misses = (await isListening({ address, port: gossipPort }, knockTimeoutMs)) ? 0 : misses + 1;
-  }
-  if (!signal.aborted) needs.log.info('the newer agent of this engine is gone; joining again', { address });
-}
-
-/**
- * A record with a newer start than ours may be what a dead process left behind (its clock was ahead). Only one that
- * still listens, elsewhere than here, makes us step down.
- */
-function createRivalCheck(
+function createSearch(
+  needs: SessionNeeds,
+  { serviceName }: OwnPlace,
+  network: MemberNetwork,
+  detector: Detector,
   own: Endpoint,
-  log: Logger,
-  outlive: (record: MemberRecord) => void,
-  stepDown: (record: MemberRecord) => void,
-): (record: MemberRecord) => void {
-  let checking = false;
-  const check = async (record: MemberRecord): Promise<void> => {
-    const endpoint = { address: record.address, port: record.gossipPort };
-    const alive = !isOwnEndpoint(endpoint, own) && (await isListening(endpoint, knockTimeoutMs));
-    if (alive) stepDown(record);
-    else outlive(record);
-  };
-  return (record) => {
-    if (checking) return;
-    checking = true;
-    check(record)
-      .catch((error: unknown) => log.error('rival not checked', { reason: reasonOf(error) }))
-      .finally(() => {
-        checking = false;
-      });
+): DiscoveryNeeds {
+  return {
+    ...needs,
+    network,
+    taskAddresses: (abort) =>
+      serviceName === undefined ? Promise.resolve([]) : needs.taskAddresses(serviceName, abort),
+    memberEndpoints: () => othersOf(detector),
+    isOwn: (endpoint) => isOwnEndpoint(endpoint, own),
+    onAlone: () => detector.markAlone(),
   };
 }
 

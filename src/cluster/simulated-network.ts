@@ -119,6 +119,7 @@ export class SimulatedNetwork {
     };
     return {
       start: async (endpoint, handlers) => {
+        if (endpoint === undefined) throw new AgentError('unavailable', 'every simulated member listens');
         this.#nodes.set(peerId, { peerId, endpoint, handlers, links: new Set() });
       },
       stop: async () => {
