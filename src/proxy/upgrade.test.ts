@@ -2,10 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { eventually } from '../../test/support/eventually.ts';
 import { toEngineUpgrade } from './headers.ts';
-import { splice } from './upgrade.ts';
+import { presenceProbeMs, splice } from './upgrade.ts';
 
 type Upstream = (socket: net.Socket) => void;
 
@@ -96,6 +100,68 @@ describe('splice', () => {
     );
     assert.ok(text.endsWith('\r\nConnection: close\r\n\r\nnone'), text);
     assert.ok(!received.text.includes('GET /secret'), received.text);
+  });
+
+  const leavers: readonly (readonly [string, string, (client: net.Socket) => void])[] = [
+    ['leaves within its body', '{"De', (client) => client.destroy()],
+    ['ends within its body', '{"De', (client) => client.end()],
+    [
+      'leaves behind its body, while nothing is answered',
+      '{"Detach":false    }',
+      (client) => client.destroy(),
+    ],
+  ];
+  for (const [name, body, leave] of leavers) {
+    it(`lets go of both connections when a client on a unix socket ${name}`, async () => {
+      const arrived = Promise.withResolvers<net.Socket>();
+      const dial = dialTo(
+        await serve((socket) => {
+          socket.once('end', () => socket.end());
+          socket.once('data', () => arrived.resolve(socket));
+        }),
+      );
+      const folder = await mkdtemp(join(tmpdir(), 'splice-'));
+      closing.push(() => void rm(folder, { recursive: true }));
+      const path = join(folder, 's');
+      const fronts: net.Socket[] = [];
+      const front = net.createServer({ allowHalfOpen: true }, (client) => {
+        fronts.push(client);
+        const rawHeaders = ['Host', 'docker', 'Content-Length', '20'];
+        void splice({ method: 'POST', path: '/exec/x/start', rawHeaders }, client, Buffer.alloc(0), {
+          dial,
+          rules: toEngineUpgrade,
+          answerHeaders: [],
+          onUnreachable: () => client.end(),
+        });
+      });
+      front.listen(path);
+      await once(front, 'listening');
+      closing.push(() => front.close());
+      const client = net.connect({ path, allowHalfOpen: true });
+      closing.push(() => client.destroy());
+      client.on('error', () => undefined).write(body);
+      const upstream = await arrived.promise;
+      leave(client);
+      await eventually(() => upstream.closed && fronts.length === 1 && fronts[0]?.closed === true);
+    });
+  }
+
+  it('waits for the answer to a client that has ended its input', async () => {
+    const upstream = onRequest((socket) => {
+      setTimeout(() => socket.end(`${hijacked}late`), 1.5 * presenceProbeMs);
+    });
+    const dial = dialTo(await serve(upstream));
+    const front = await serve((client) => {
+      const request = { method: 'POST', path: '/exec/x/start', rawHeaders: ['Host', 'docker'] };
+      const options = { dial, rules: toEngineUpgrade, answerHeaders: [], onUnreachable: () => client.end() };
+      void splice(request, client, Buffer.alloc(0), options);
+    });
+    const client = (await dialTo(front)()) as net.Socket;
+    closing.push(() => client.destroy());
+    client.end('input');
+    let text = '';
+    for await (const chunk of client.setEncoding('latin1')) text += chunk;
+    assert.equal(text, `${hijacked}late`);
   });
 
   it('sends a body that came with its head in one piece with it, and the rest behind the hijack', async () => {

@@ -38,7 +38,10 @@ export async function splice(
     // that comes later for stdin.
     upstream.write(Buffer.concat([requestHead(request, options.rules), body]));
     const early = passBody(client, upstream, head.subarray(body.length), length - body.length);
-    const answer = await readAnswer(upstream, (interim) => client.write(interim));
+    const answer = await whilePresent(
+      client,
+      readAnswer(upstream, (interim) => client.write(interim)),
+    );
     passAnswer(client, upstream, answer, options.answerHeaders, early);
     endWith(client, upstream);
   } catch (error) {
@@ -51,6 +54,22 @@ export async function splice(
 function bindLives(client: Duplex, upstream: Duplex): void {
   upstream.on('error', () => upstream.destroy());
   client.once('close', () => upstream.destroy());
+}
+
+/** How often a client that waits for the head of its answer is felt for. */
+export const presenceProbeMs = 1_000;
+
+/**
+ * A client that has left is not seen while nothing is read of it, and its end alone may be the end of its input. To write
+ * nothing tells: on a unix socket whose other side is closed that fails, and on TCP once the kernel knows of it.
+ */
+async function whilePresent<T>(client: Duplex, answered: Promise<T>): Promise<T> {
+  const probe = setInterval(() => client.write(''), presenceProbeMs);
+  try {
+    return await answered;
+  } finally {
+    clearInterval(probe);
+  }
 }
 
 /** Only once an answer has begun: before, a lost upstream is answered with an error of ours. */
@@ -81,7 +100,10 @@ function contentLength({ rawHeaders }: ProxyRequest): number {
 /** Bytes of the client that are not the request's body: held until the upstream has hijacked. */
 type TakeEarly = () => Buffer;
 
-/** Passes so many bytes, then leaves the client unread. Nothing grows: at most one piece is read too much. */
+/**
+ * Passes so many bytes, then leaves the client unread. Nothing grows: at most one piece is read too much. A client that
+ * ends before them has left: no upstream can make anything of half a body.
+ */
 function passBody(client: Duplex, upstream: Duplex, head: Buffer, length: number): TakeEarly {
   let left = length;
   let early: Buffer = Buffer.alloc(0);
@@ -93,12 +115,13 @@ function passBody(client: Duplex, upstream: Duplex, head: Buffer, length: number
     if (left === 0) stop();
   };
   const goOn = (): unknown => client.resume();
+  const leave = (): unknown => client.destroy();
   const stop = (): void => {
-    client.off('data', pass).pause();
+    client.off('data', pass).off('end', leave).pause();
     upstream.off('drain', goOn);
   };
   upstream.on('drain', goOn);
-  client.on('data', pass);
+  client.on('data', pass).on('end', leave);
   pass(head);
   return () => {
     stop();
