@@ -102,6 +102,12 @@ describe('splice', () => {
     assert.ok(!received.text.includes('GET /secret'), received.text);
   });
 
+  it('ends its client when an upstream cuts off the answer that refuses', async () => {
+    const refused = 'HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n{"mess';
+    const text = await read(onRequest((socket) => socket.end(refused)));
+    assert.ok(text.endsWith('\r\n\r\n{"mess'), text);
+  });
+
   const leavers: readonly (readonly [string, string, (client: net.Socket) => void])[] = [
     ['leaves within its body', '{"De', (client) => client.destroy()],
     ['ends within its body', '{"De', (client) => client.end()],

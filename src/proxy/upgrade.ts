@@ -197,7 +197,7 @@ function passAnswer(
   passLength(client, upstream, rest, end.bytes);
 }
 
-/** Exactly so many bytes, then both connections end. */
+/** Exactly so many bytes, or as many as there are, then both connections end. */
 function passLength(client: Duplex, upstream: Duplex, rest: Buffer, length: number): void {
   let left = length;
   const pass = (chunk: Buffer): void => {
@@ -208,6 +208,8 @@ function passLength(client: Duplex, upstream: Duplex, rest: Buffer, length: numb
   };
   client.on('drain', () => upstream.resume());
   upstream.on('data', pass);
+  // One that ends before them has ended its half only: the client would wait for the rest.
+  upstream.once('end', () => upstream.destroy());
   pass(rest);
   upstream.resume();
 }
