@@ -1,7 +1,9 @@
 // The small deciding files of the cluster as tables: ring, suspicion, discovery, own address, messages, frames, view.
 
 import assert from 'node:assert/strict';
+import { sampleRecord } from '../../test/support/member-record.ts';
 import { type AddressFacts, chooseOwnAddress } from './advertise.ts';
+import type { MemberRecord } from './cluster.ts';
 import { isAlone, nextRoundMs, toCandidates } from './discovery-plan.ts';
 import { createFrameReader, encodeFrame } from './frames.ts';
 import { maxAnswerBytes, maxRumorBytes, parseAnswer, parseQuestion, parseRumor } from './messages.ts';
@@ -9,6 +11,7 @@ import { isRefusal } from './network.ts';
 import { derivePreSharedKey } from './pre-shared-key.ts';
 import { chooseHelpers, fullMeshMembers, linkTargets, successors } from './ring.ts';
 import { maxTickAdvanceMs, patientAdvance, suspicionTimeoutMs } from './suspicion.ts';
+import { toView } from './view.ts';
 
 const half = (): number => 0.5;
 
@@ -121,6 +124,42 @@ describe('own address', () => {
     assert.equal(chooseOwnAddress({ ...facts, container: bridge })?.advertise, '172.17.0.2');
     assert.equal(chooseOwnAddress({ ...facts, routeAddress: '192.168.1.5' })?.advertise, '192.168.1.5');
     assert.equal(chooseOwnAddress(facts), undefined);
+  });
+});
+
+describe('view', () => {
+  const diedMs = 5_000;
+  const record = (engineId: string, more: Partial<MemberRecord>): MemberRecord => ({
+    ...sampleRecord,
+    engineId,
+    peerId: engineId,
+    nodeId: engineId,
+    nodeName: 'ubuntu',
+    address: `address of ${engineId}`,
+    generation: 1_000,
+    ...more,
+  });
+  const missingBeside = (self: Partial<MemberRecord>): readonly string[] => {
+    const dead = record('dead', {});
+    const signed = { record: dead, leaving: false, swarmId: undefined, text: '', signature: '' };
+    const view = toView({
+      self: record('self', self),
+      joined: true,
+      entries: [{ signed, state: 'dead', sinceMs: 0, sinceWallMs: diedMs }],
+      rttMs: () => undefined,
+    });
+    return view.missing.map(({ engineId }) => engineId);
+  };
+
+  it('names a dead member as missing beside another host of the same name', () => {
+    assert.deepEqual(missingBeside({}), ['dead']);
+    assert.deepEqual(missingBeside({ nodeName: 'debian', generation: diedMs + 1 }), ['dead']);
+  });
+
+  it('counts a node that was set up anew as here', () => {
+    assert.deepEqual(missingBeside({ generation: diedMs + 1 }), []);
+    assert.deepEqual(missingBeside({ address: 'address of dead' }), []);
+    assert.deepEqual(missingBeside({ nodeId: 'dead' }), []);
   });
 });
 

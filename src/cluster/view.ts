@@ -17,11 +17,10 @@ export function toView(facts: ViewFacts): ClusterView {
     (entry) => isLive(entry) && entry.signed.record.engineId !== facts.self.engineId,
   );
   const members = [self, ...others.map((entry) => toMember(entry, facts))].sort(byName);
-  const names = new Set(members.map((member) => member.record.nodeName));
-  const missing = facts.entries.filter(
-    // A node that was set up anew has a new engine id under the old name: it is here, not missing.
-    (entry) => entry.state === 'dead' && !names.has(entry.signed.record.nodeName),
-  );
+  const named = Map.groupBy(members, ({ record }) => record.nodeName);
+  const isHereAnew = (dead: Entry): boolean =>
+    named.get(dead.signed.record.nodeName)?.some(({ record }) => isSetUpAnew(dead, record)) === true;
+  const missing = facts.entries.filter((entry) => entry.state === 'dead' && !isHereAnew(entry));
   return {
     state: facts.joined ? 'joined' : 'joining',
     self,
@@ -54,6 +53,15 @@ export function isSameView(a: ClusterView, b: ClusterView): boolean {
       return engineId === other?.engineId && sinceMs === other.sinceMs;
     })
   );
+}
+
+/**
+ * A node that was set up anew has a new engine id under the old name: it is here, not missing. Another host of the same
+ * name that was there all the time is not that node.
+ */
+function isSetUpAnew(dead: Entry, live: MemberRecord): boolean {
+  const { nodeId, address } = dead.signed.record;
+  return live.generation > dead.sinceWallMs || live.nodeId === nodeId || live.address === address;
 }
 
 function isSameMember(a: Member, b: Member | undefined): boolean {
