@@ -25,6 +25,7 @@ import {
   missingReasonOf,
   type NodeOutcome,
 } from './fan-out.ts';
+import { maxIdleLimits } from './fetch-part.ts';
 import type { FetchedPart } from './proxy.ts';
 
 const request = { method: 'GET', path: '/containers/json', rawHeaders: [] };
@@ -148,6 +149,43 @@ describe('fan-out', () => {
       assert.ok(tookMs < deadlineMs + 500, `took ${tookMs} ms`);
     });
   }
+
+  it('names a member that drips for longer than it may take as a whole, and asks it no more', async () => {
+    let dripping: NodeJS.Timeout | undefined;
+    faulty.serve(
+      listing((_req, res) => {
+        res.writeHead(200).write('[');
+        dripping = setInterval(() => res.write(' '), 20);
+        res.on('close', () => clearInterval(dripping));
+      }),
+    );
+    const startedMs = performance.now();
+    const outcomes = await run();
+    const tookMs = performance.now() - startedMs;
+    clearInterval(dripping);
+    assert.deepEqual(outcomes.map(summary), [
+      'self [{"Id":"self"}]',
+      'steady [{"Id":"good"}]',
+      'faulty timeout 7000',
+    ]);
+    const wholeMs = deadlineMs * maxIdleLimits;
+    assert.ok(tookMs >= wholeMs && tookMs < wholeMs + 1_000, `took ${tookMs} ms`);
+    assert.equal(reasonOf((await run())[2]), 'breaker-open');
+  });
+
+  it('has a part that is long under way within what it may take as a whole', async () => {
+    faulty.serve(
+      listing((_req, res) => {
+        res.writeHead(200).write('[');
+        const dripping = setInterval(() => res.write(' '), 50);
+        setTimeout(() => {
+          clearInterval(dripping);
+          res.end(']');
+        }, 2 * deadlineMs);
+      }),
+    );
+    assert.match(summary((await run())[2]), /^faulty \[ +\]$/);
+  });
 
   it('does not keep a part beyond its bound', async () => {
     faulty.serve(

@@ -1,5 +1,6 @@
 // Asks the local engine and every member at once, and returns answers and failures side by side: what partial means is
-// the caller's decision. Nobody is waited for longer than the deadline, nor once it is known to be gone.
+// the caller's decision. Nobody is waited for longer than the deadline and its multiple for a whole part, nor once it is
+// known to be gone.
 
 import type { ClusterView, Member } from '../cluster/cluster.ts';
 import { AgentError, nodeCode } from '../errors.ts';
@@ -49,7 +50,7 @@ export interface FanOutOptions {
   readonly view: ClusterView;
   /** Aborted when the client leaves; then the fan-out rejects with `cancelled`. */
   readonly signal: AbortSignal;
-  /** To the first byte of a part, and from then on between two of its pieces, milliseconds. */
+  /** To the first byte of a part, and from then on between two of its pieces, milliseconds; ten times that for all of it. */
   readonly deadlineMs: number;
   /**
    * Whether a missed deadline opens the member's breaker. Not in the slow class (`size=1`): that an engine counts bytes

@@ -62,7 +62,7 @@ export interface FetchLimits {
   readonly signal: AbortSignal;
   /** To the first byte of the answer, milliseconds. */
   readonly firstByteMs: number;
-  /** Between two pieces of the body after that, milliseconds. */
+  /** Between two pieces of the body after that, milliseconds. A multiple of it bounds the whole (`maxIdleLimits`). */
   readonly idleMs: number;
   readonly maxBytes: number;
 }
