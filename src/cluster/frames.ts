@@ -20,21 +20,42 @@ export function encodeFrame(frame: Frame): Uint8Array {
   return bytes;
 }
 
-/** Cuts what arrives into frames. */
+/** Cuts what arrives into frames. What it is given is copied, each byte a few times at most, however it is split. */
 export function createFrameReader(): (chunk: Uint8Array) => readonly Frame[] {
+  /** The beginning of a frame is in its first `used` bytes. */
   let pending = Buffer.alloc(0);
+  let used = 0;
   return (chunk) => {
-    pending = pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([pending, chunk]);
+    pending = makeRoom(pending, used, chunk.length);
+    pending.set(chunk, used);
+    used += chunk.length;
     const frames: Frame[] = [];
-    while (pending.length >= lengthBytes) {
-      const length = pending.readUInt32BE();
+    let start = 0;
+    while (used - start >= lengthBytes) {
+      const length = pending.readUInt32BE(start);
       if (length > maxAnswerBytes) throw new AgentError('limit-exceeded', `read frame: ${length} bytes`);
-      if (pending.length < lengthBytes + length) break;
-      frames.push(parseFrame(pending.subarray(lengthBytes, lengthBytes + length)));
-      pending = pending.subarray(lengthBytes + length);
+      const end = start + lengthBytes + length;
+      if (used < end) break;
+      frames.push(parseFrame(pending.subarray(start + lengthBytes, end)));
+      start = end;
+    }
+    if (start > 0) {
+      // A part of the last chunk. It gets memory of its own, so that what was read is given back.
+      pending = Buffer.from(pending.subarray(start, used));
+      used -= start;
     }
     return frames;
   };
+}
+
+/** Grows by doubling up to a whole frame: memory follows what has arrived and not the length that a peer announces. */
+function makeRoom(bytes: Buffer<ArrayBuffer>, used: number, added: number): Buffer<ArrayBuffer> {
+  const needed = used + added;
+  if (needed <= bytes.length) return bytes;
+  const doubled = Math.min(2 * bytes.length, lengthBytes + maxAnswerBytes);
+  const larger = Buffer.allocUnsafe(Math.max(needed, doubled));
+  larger.set(bytes.subarray(0, used));
+  return larger;
 }
 
 function parseFrame(bytes: Buffer): Frame {
