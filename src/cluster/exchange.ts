@@ -38,6 +38,8 @@ const proofTimeoutMs = 5_000;
 const syncTimeoutMs = 3_000;
 /** Differing hashes in a row before the full state is exchanged. One is a change on its way. */
 const maxMismatches = 2;
+/** Full states sent in a row to one peer whose answers make us write new versions. It hears the rest with its next probe. */
+export const maxExchangeRounds = 3;
 
 export function createExchange(needs: ExchangeNeeds): Exchange {
   const { state, network, log } = needs;
@@ -62,7 +64,8 @@ export function createExchange(needs: ExchangeNeeds): Exchange {
   const exchange = async (peerId: string): Promise<void> => {
     let told: SignedText | undefined;
     // What the peer knew of us may make us write a new version: it hears that now and not with the next probe.
-    while (told !== state.self() && network.isLinked(peerId)) {
+    for (let round = 0; round < maxExchangeRounds; round++) {
+      if (told === state.self() || !network.isLinked(peerId)) return;
       told = state.self();
       const question: Question = { kind: 'sync', lines: state.table.toLines(state.nowMs()) };
       const answer = await network.ask(peerId, question, syncTimeoutMs);

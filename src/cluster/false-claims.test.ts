@@ -3,10 +3,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { MemberRecord } from './cluster.ts';
+import type { Detector } from './detector.ts';
+import { maxExchangeRounds } from './exchange.ts';
 import { claimOf, deadMemoryMs, isAbout, leftMemoryMs } from './membership.ts';
 import { type EntryState, parseAnswer, parseQuestion, type StateLine } from './messages.ts';
-import { createIdentity, maxGenerationAheadMs, signRecord } from './record.ts';
+import { createIdentity, maxGenerationAheadMs, type SignedText, signRecord } from './record.ts';
 import { nameOf, SimulatedCluster } from './simulated-cluster.ts';
+import { tickMs } from './suspicion.ts';
 
 const stranger = createIdentity(randomBytes(32));
 
@@ -15,6 +18,13 @@ function strangersLine(record: MemberRecord, state: EntryState, ageMs: number): 
   const body = { record: { ...record, peerId: stranger.peerId }, leaving: false, swarmId: undefined };
   const { text, signature } = signRecord(body, stranger);
   return { text, signature, state, ageMs };
+}
+
+/** What a detector tells of itself. */
+function signedSelf(detector: Detector): SignedText {
+  const own = detector.entries().find(({ signed }) => signed.record.peerId === detector.self().peerId);
+  assert.ok(own !== undefined);
+  return own.signed;
 }
 
 /** Whether an agent has this very version of a member in its table. */
@@ -64,6 +74,75 @@ describe('false claims', function () {
     assert.equal(victim.self().incarnation, suspect.incarnation + 1);
     await victim.onQuestion(stranger.peerId, { kind: 'ping', suspect });
     assert.equal(victim.self().incarnation, suspect.incarnation + 1, 'an older one is refuted already');
+  });
+
+  it('refutes a first claim at once, and signs no more often than it ticks, however often it is accused', async () => {
+    const lab = new SimulatedCluster(1);
+    await lab.startAll(2);
+    const victim = lab.agent(0).detector;
+    const first = victim.self().incarnation;
+    const sync = (): Promise<unknown> => {
+      const { text, signature } = signedSelf(victim);
+      const lines: readonly StateLine[] = [{ text, signature, state: 'dead', ageMs: 0 }];
+      return victim.onQuestion(stranger.peerId, { kind: 'sync', lines });
+    };
+    for (let round = 0; round < 100; round++) {
+      await victim.onQuestion(stranger.peerId, { kind: 'ping', suspect: claimOf(victim.self()) });
+      assert.ok(victim.self().incarnation > first);
+      await sync();
+    }
+    assert.equal(victim.self().incarnation, first + 1);
+    // The last claim was about this version: it is refuted with the next tick, whether or not anybody asks again.
+    await lab.time.advance(tickMs);
+    assert.equal(victim.self().incarnation, first + 2);
+    await lab.time.advance(1_000);
+    assert.equal(victim.self().incarnation, first + 2);
+    lab.assertOneView([0, 1], 'afterwards');
+  });
+
+  it('outlives a list of later starts of its engine in two steps', async () => {
+    const lab = new SimulatedCluster(1);
+    await lab.startAll(2);
+    const victim = lab.agent(0).detector;
+    const { generation } = victim.self();
+    const lines = Array.from({ length: 100 }, (_, index) =>
+      strangersLine({ ...victim.self(), generation: generation + 1_000_000 + index }, 'dead', 0),
+    );
+    await victim.onQuestion(stranger.peerId, { kind: 'sync', lines });
+    assert.equal(victim.self().generation, generation + 1_000_001);
+    await lab.time.advance(tickMs);
+    assert.equal(victim.self().generation, generation + 1_000_100);
+    await lab.until(500, () => holds(lab, 1, victim.self()), 'the other knows it');
+  });
+
+  it('does not exchange without end with a peer that calls it dead in each answer', async () => {
+    const lab = new SimulatedCluster(1);
+    await lab.startAll(2);
+    const victim = lab.agent(0);
+    const network = lab.network.join(stranger.peerId);
+    let asked = 0;
+    await network.start(
+      { address: '10.0.0.99', port: 7946 },
+      {
+        onLinkUp: () => undefined,
+        onLinkDown: () => undefined,
+        onRumor: () => undefined,
+        onQuestion: async (_, question) => {
+          if (question.kind !== 'sync') return { kind: 'reached', reached: false };
+          asked += 1;
+          // As from afar: there is a tick between any two answers.
+          await new Promise<void>((resolve) => void lab.time.after(2 * tickMs, resolve));
+          const { text, signature } = signedSelf(victim.detector);
+          return { kind: 'sync', lines: [{ text, signature, state: 'dead', ageMs: 0 }] };
+        },
+      },
+    );
+    victim.network
+      .dial({ address: '10.0.0.99', port: 7946 }, { peerId: undefined, timeoutMs: 1_000, fresh: false })
+      .catch(() => undefined);
+    await lab.time.advance(4_000);
+    assert.ok(asked > 1 && asked <= maxExchangeRounds, `${asked} full states`);
+    lab.assertOneView([0, 1], 'afterwards');
   });
 
   it('outlives a record of its engine with the latest start that anybody accepts', async () => {

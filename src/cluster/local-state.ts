@@ -42,6 +42,11 @@ export class LocalState {
   #lastAdvanceMs: number;
   #changed = true;
   #joined = false;
+  /** What others said made us write a new version since the last tick. */
+  #answered = false;
+  /** What else they said since then, to be answered with the next tick. */
+  #dueClaim: Claim | undefined;
+  #dueGeneration: number | undefined;
 
   constructor(needs: LocalStateNeeds, highestSeen: number) {
     this.#needs = needs;
@@ -60,6 +65,7 @@ export class LocalState {
     const realMs = this.#needs.clock.monotonicMs();
     this.#nowMs += patientAdvance(realMs - this.#lastAdvanceMs);
     this.#lastAdvanceMs = realMs;
+    this.#answerDue();
   }
 
   self(): SignedRecord {
@@ -132,9 +138,16 @@ export class LocalState {
   /**
    * A suspicion or death of this very version of us: write a newer one. An older one is refuted already; of a newer one
    * only a record counts, for that has our signature, and a bare number could take us beyond what others accept.
+   * A first one is refuted at once; one about the version that refuted it, with the next tick. Each is signed and goes
+   * to everybody, so their number must not follow from how often somebody accuses.
    */
   refute(claim: Claim): void {
     if (!isAbout(claim, this.self().record)) return;
+    if (this.#answered) {
+      this.#dueClaim = claim;
+      return;
+    }
+    this.#answered = true;
     this.#needs.log.info('refuted a suspicion about this member', { incarnation: claim.incarnation });
     this.#self.refute();
     this.#publishSelf();
@@ -144,8 +157,14 @@ export class LocalState {
     if (this.#self.refresh()) this.#publishSelf();
   }
 
+  /** A process of this engine that is gone has this generation: write a newer one. As often as refutations. */
   outlive(generation: number): void {
     if (generation < this.self().record.generation) return;
+    if (this.#answered) {
+      this.#dueGeneration = Math.max(this.#dueGeneration ?? 0, generation);
+      return;
+    }
+    this.#answered = true;
     this.#self.outlive(generation);
     this.#publishSelf();
   }
@@ -198,6 +217,17 @@ export class LocalState {
     const gone = line.state === 'dead' || signed.leaving;
     if (gone || !this.#joined) this.outlive(signed.record.generation);
     else this.#needs.onRival(signed.record);
+  }
+
+  #answerDue(): void {
+    const claim = this.#dueClaim;
+    const generation = this.#dueGeneration;
+    this.#answered = false;
+    this.#dueClaim = undefined;
+    this.#dueGeneration = undefined;
+    // The new generation makes a claim about the old one void.
+    if (generation !== undefined) this.outlive(generation);
+    if (claim !== undefined) this.refute(claim);
   }
 
   #publishSelf(): void {
