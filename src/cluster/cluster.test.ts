@@ -2,34 +2,21 @@
 // The protocol under bad networks is tested in detector.test.ts, on a simulated one.
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
+import {
+  addressOf,
+  createTestAgent,
+  factsOf,
+  freePort,
+  isFree,
+  nameIn,
+  sees,
+  type TestAgent,
+  type TestAgentOptions,
+} from '../../test/support/cluster-agent.ts';
 import { eventually } from '../../test/support/eventually.ts';
-import type { EngineFacts } from '../docker/docker.ts';
 import { AgentError } from '../errors.ts';
-import { type Logger, silentLogger } from '../log.ts';
-import { systemClock } from './clock.ts';
-import { type Cluster, type ClusterNeeds, type ClusterOptions, createCluster } from './cluster.ts';
-import { createLibp2pNetwork } from './libp2p-network.ts';
-import { createIdentity, signRecord } from './record.ts';
-
-interface TestAgent {
-  readonly cluster: Cluster;
-  /** Names of the events it logged as information or warning. */
-  readonly events: string[];
-  setFacts(facts: EngineFacts): void;
-}
-
-interface TestAgentOptions {
-  readonly index: number;
-  readonly port: number;
-  readonly seeds?: readonly number[];
-  readonly secret?: string;
-  readonly addr?: string;
-  readonly inSwarm?: boolean;
-  readonly lookup?: ClusterNeeds['lookup'];
-  readonly engine?: number;
-}
+import type { Cluster } from './cluster.ts';
 
 const forever = new AbortController().signal;
 const hosts = [1, 2, 3, 4, 5].map((index) => addressOf(index));
@@ -155,76 +142,6 @@ describe('cluster', function () {
     await eventually(() => seen.includes('manager'), { withinMs: 1_000 });
   });
 
-  it('steps down for a newer agent of the same engine, and takes over when that one is gone', async () => {
-    const port = await freePort();
-    const seeds = [1, 2, 3];
-    const older = await start({ index: 1, port, seeds });
-    const other = await start({ index: 2, port, seeds });
-    await eventually(() => [older, other].every(sees(2)), { withinMs: 5_000 });
-    const newer = await start({ index: 3, engine: 1, port, seeds });
-    const holder = (): string | undefined =>
-      other.cluster.view().members.find((member) => member.record.engineId === 'engine-1')?.record.address;
-    await eventually(() => holder() === addressOf(3) && older.cluster.view().members.length === 1, {
-      withinMs: 5_000,
-    });
-    assert.ok(sees(2)(newer));
-    await newer.cluster.stop(forever);
-    await eventually(() => holder() === addressOf(1) && sees(2)(older), { withinMs: 15_000 });
-  });
-
-  it('does not step down for a stranger that names the address of a live member', async () => {
-    const port = await freePort();
-    const seeds = [1, 2];
-    const agents = await Promise.all(seeds.map((index) => start({ index, port, seeds })));
-    const [claimed] = agents;
-    assert.ok(claimed !== undefined);
-    await eventually(() => agents.every(sees(2)), { withinMs: 5_000 });
-    const identity = createIdentity(randomBytes(32));
-    const stranger = createLibp2pNetwork({ seed: identity.seed, secret: undefined }, silentLogger);
-    await stranger.start(undefined, {
-      onLinkUp: () => undefined,
-      onLinkDown: () => undefined,
-      onQuestion: () => Promise.reject(new Error('no answer')),
-      onRumor: () => undefined,
-    });
-    const { record } = claimed.cluster.view().self;
-    const generation = record.generation + 1_000_000;
-    try {
-      const target = { address: addressOf(1), port };
-      const peerId = await stranger.dial(target, { peerId: undefined, timeoutMs: 1_000, fresh: false });
-      const claim = signRecord(
-        {
-          record: { ...record, peerId: identity.peerId, generation, incarnation: 0, address: addressOf(2) },
-          leaving: false,
-          swarmId: undefined,
-        },
-        identity,
-      );
-      const { text, signature } = claim;
-      await stranger.ask(
-        peerId,
-        { kind: 'sync', lines: [{ text, signature, state: 'alive', ageMs: 0 }] },
-        1_000,
-      );
-      // It writes a newer record than the stranger's, and the other one hears of it.
-      await eventually(
-        () =>
-          agents.every(({ cluster }) =>
-            cluster
-              .view()
-              .members.some(
-                (member) => member.record.peerId === record.peerId && member.record.generation > generation,
-              ),
-          ),
-        { withinMs: 10_000 },
-      );
-    } finally {
-      await stranger.stop();
-    }
-    assert.ok(agents.every(sees(2)));
-    assert.ok(!claimed.events.some((event) => event.includes('stepping down')));
-  });
-
   it('leaves no socket and no timer after stop, also when stopped while joining', async () => {
     const port = await freePort();
     const seeds = [1, 2, 3];
@@ -298,97 +215,4 @@ describe('cluster', function () {
 function openResources(): readonly string[] {
   const kinds = new Set(['TCPSocketWrap', 'TCPServerWrap', 'UDPWrap', 'GetAddrInfoReqWrap', 'QueryReqWrap']);
   return process.getActiveResourcesInfo().filter((kind) => kinds.has(kind));
-}
-
-function createTestAgent(options: TestAgentOptions): TestAgent {
-  const engine = options.engine ?? options.index;
-  let facts = factsOf(engine, options.inSwarm === true ? 'worker' : undefined);
-  const listeners = new Set<(facts: EngineFacts) => void>();
-  const events: string[] = [];
-  const note = (event: string): void => void events.push(event);
-  const log: Logger = { ...silentLogger, info: note, warn: note, error: note };
-  const needs: ClusterNeeds = {
-    facts: () => facts,
-    onFactsChange: (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    ownContainer: () => Promise.resolve(undefined),
-    taskAddresses: () => Promise.resolve([]),
-    tlsFingerprint: 'ab'.repeat(32),
-    identitySeed: randomBytes(32),
-    edgeKeySet: () => false,
-    onAdvertise: () => Promise.resolve(9_002),
-    clock: systemClock,
-    random: Math.random,
-    log,
-    ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
-  };
-  const clusterOptions: ClusterOptions = {
-    secret: options.secret,
-    addr: options.addr,
-    seeds: (options.seeds ?? []).map((index) => ({ host: addressOf(index), port: options.port })),
-    advertiseAddr: addressOf(options.index),
-    apiPort: 9_001,
-    gossipPort: options.port,
-    peerPort: 9_002,
-    probeTimeoutMs: 500,
-    probeIntervalMs: 1_000,
-    agentVersion: '0.1.0',
-  };
-  return {
-    cluster: createCluster(needs, clusterOptions),
-    events,
-    setFacts: (changed) => {
-      facts = changed;
-      for (const listener of listeners) listener(changed);
-    },
-  };
-}
-
-function factsOf(index: number, role: 'manager' | 'worker' | undefined): EngineFacts {
-  return {
-    engineId: `engine-${index}`,
-    nodeName: `node-${index}`,
-    engineVersion: '20.10.24',
-    apiVersion: '1.41',
-    minApiVersion: '1.12',
-    osType: 'linux',
-    rootDir: '/var/lib/docker',
-    swarm:
-      role === undefined ? undefined : { nodeId: `id-${index}`, clusterId: undefined, role, leader: false },
-  };
-}
-
-function addressOf(index: number): string {
-  return `127.0.0.${index + 1}`;
-}
-
-function nameIn(member: { readonly record: { readonly nodeName: string } }): string {
-  return member.record.nodeName;
-}
-
-const sees =
-  (count: number) =>
-  ({ cluster }: TestAgent): boolean =>
-    cluster.view().members.length === count;
-
-/** A port that is free on the first address is taken for all: nothing else uses these addresses. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, addressOf(1), resolve);
-  await promise;
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}
-
-async function isFree(host: string, port: number): Promise<boolean> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  server.once('error', () => resolve(false));
-  server.listen(port, host, () => server.close(() => resolve(true)));
-  return promise;
 }

@@ -9,6 +9,7 @@ import type { Detector } from './detector.ts';
 import { createLibp2pNetwork } from './libp2p-network.ts';
 import { createLookup, type Lookup } from './lookup.ts';
 import { nextGeneration } from './membership.ts';
+import { localAddresses } from './own-address.ts';
 import { createIdentity, type Identity } from './record.ts';
 import type { SelfDescription } from './self-record.ts';
 import { runSession, type SessionPhase } from './session.ts';
@@ -166,6 +167,8 @@ export interface ClusterNeeds {
   readonly log: Logger;
   /** Resolves a name to literal addresses. Without it: DNS, then the system's resolver. */
   readonly lookup?: Lookup;
+  /** Addresses of this host or container that others can reach. Without it: those of its interfaces. */
+  readonly localAddresses?: () => readonly string[];
 }
 
 /** `ClusterConfig` of the config module, and the version of this agent. */
@@ -290,6 +293,7 @@ class ClusterMember implements Cluster {
       ...this.#needs,
       identity,
       lookup: this.#needs.lookup ?? createLookup(),
+      localAddresses: this.#needs.localAddresses ?? localAddresses,
       describe: (address: string, peerPort: number) => this.#describe(address, peerPort),
       createNetwork: () => createLibp2pNetwork({ seed: identity.seed, secret }, log),
       onChange: (detector: Detector | undefined) => {

@@ -22,6 +22,8 @@ export interface DiscoveryNeeds {
   readonly isOwn: (endpoint: Endpoint) => boolean;
   /** Every source answered, and there is nobody else. */
   readonly onAlone: () => void;
+  /** At the start of each round. */
+  readonly onRound: () => void;
 }
 
 export interface DiscoveryOptions {
@@ -60,6 +62,7 @@ export async function discover(
 ): Promise<void> {
   const report = createReport(needs);
   while (!signal.aborted) {
+    needs.onRound();
     const findings = await askSources(needs, options, signal);
     const found = findings.flatMap((finding) => finding.endpoints);
     const candidates = toCandidates(found, needs.isOwn);

@@ -8,7 +8,7 @@ import { networkInterfaces } from 'node:os';
 import type { OwnContainer } from '../docker/docker.ts';
 import { reasonOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { chooseOwnAddress, explainOwnAddress, type OwnAddress } from './advertise.ts';
+import { type AddressFacts, chooseOwnAddress, explainOwnAddress, type OwnAddress } from './advertise.ts';
 import type { Clock } from './clock.ts';
 import { waitFor } from './wait.ts';
 
@@ -18,6 +18,8 @@ export interface OwnAddressNeeds {
   readonly lookup: (host: string, signal: AbortSignal) => Promise<readonly string[]>;
   readonly ownContainer: (signal: AbortSignal) => Promise<OwnContainer | undefined>;
   readonly inSwarm: () => boolean;
+  /** All addresses of this host or container that others can reach. */
+  readonly localAddresses: () => readonly string[];
 }
 
 export interface OwnAddressOptions {
@@ -33,8 +35,17 @@ export interface OwnPlace {
   /** Name that resolves to all agents, if there is one. */
   readonly host: string | undefined;
   readonly serviceName: string | undefined;
+  /** Where the address is from; a guess is the first one of this host, for want of a route. */
+  readonly origin: 'set' | 'container' | 'route' | 'guess';
 }
 
+interface Route {
+  readonly address: string;
+  readonly origin: 'route' | 'guess';
+}
+
+/** Looks at the addresses of this host, one after the other, that miss ours before it is given up. */
+const lostLooks = 2;
 const retryMs = 1_000;
 /** TEST-NET-1 (RFC 5737): an address that only the default route leads to. */
 const somewhereElse = '192.0.2.1';
@@ -61,6 +72,47 @@ export async function findOwnPlace(
   return undefined;
 }
 
+/**
+ * Call the result now and then: when this host has lost the address of the place, or the place was a guess, it looks for
+ * another, and tells it once. Until there is one that is sure, the old one stays: it may come back.
+ */
+export function createPlaceCheck(
+  needs: OwnAddressNeeds,
+  options: OwnAddressOptions,
+  place: OwnPlace,
+  onMoved: (place: OwnPlace) => void,
+  signal: AbortSignal,
+): () => void {
+  const { listen } = place.address;
+  // A wildcard, and an address that is mapped to ours, are on no list and cannot be lost.
+  const wasOurs = needs.localAddresses().includes(listen);
+  let misses = 0;
+  let looking = false;
+  const look = async (): Promise<void> => {
+    const found = await tryOwnPlace(needs, options, signal);
+    if (found === undefined || signal.aborted || !isSurer(found, place)) return;
+    if (found.address.listen !== listen && needs.localAddresses().includes(found.address.listen))
+      onMoved(found);
+  };
+  return () => {
+    const isLost = wasOurs && !needs.localAddresses().includes(listen);
+    misses = isLost || place.origin === 'guess' ? misses + 1 : 0;
+    if (misses < lostLooks || looking) return;
+    looking = true;
+    look()
+      // Best effort: it is called again.
+      .catch((error: unknown) => needs.log.debug('no other address', { reason: reasonOf(error) }))
+      .finally(() => {
+        looking = false;
+      });
+  };
+}
+
+/** A container that is taken from its network has a route by its bridge; nobody would find it there. */
+function isSurer(found: OwnPlace, place: OwnPlace): boolean {
+  return found.origin !== 'guess' && (found.origin === place.origin || place.origin === 'guess');
+}
+
 /** All addresses of this host or container that others can reach. */
 export function localAddresses(): readonly string[] {
   const entries = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
@@ -78,17 +130,29 @@ async function tryOwnPlace(
   const answers = host === undefined ? [] : await resolve(needs, host, signal);
   const seed = options.seeds[0]?.host;
   const towards = answers[0] ?? (seed === undefined ? undefined : (await resolve(needs, seed, signal))[0]);
+  const route = await findRoute(towards, needs.localAddresses());
   const facts = {
     advertiseAddr: await literal(needs, options.advertiseAddr, signal),
     container,
     inSwarm: needs.inSwarm(),
     answers,
-    routeAddress: await routeAddress(towards),
-    localAddresses: localAddresses(),
+    routeAddress: route?.address,
+    localAddresses: needs.localAddresses(),
   };
   const address = chooseOwnAddress(facts);
   if (address === undefined) return undefined;
-  return { address, reason: explainOwnAddress(facts, address), host, serviceName };
+  const origin = originOf(facts, address, route);
+  return { address, reason: explainOwnAddress(facts, address), host, serviceName, origin };
+}
+
+function originOf(
+  { advertiseAddr, container }: Pick<AddressFacts, 'advertiseAddr' | 'container'>,
+  { advertise }: OwnAddress,
+  route: Route | undefined,
+): OwnPlace['origin'] {
+  if (advertiseAddr !== undefined) return 'set';
+  const isContainers = container?.addresses.some(({ address }) => address === advertise) === true;
+  return isContainers ? 'container' : (route?.origin ?? 'guess');
 }
 
 /** A DNS that is dead now is no reason to wait: the choice is made without its answers. */
@@ -114,15 +178,16 @@ async function literal(
 }
 
 /** The address the kernel sends from towards a host; the first outward one where there is no route. */
-async function routeAddress(towards: string | undefined): Promise<string | undefined> {
+async function findRoute(towards: string | undefined, local: readonly string[]): Promise<Route | undefined> {
   const target = towards ?? somewhereElse;
   const socket = createSocket(isIP(target) === 6 ? 'udp6' : 'udp4');
   try {
     socket.connect(discardPort, target);
     await once(socket, 'connect');
-    return socket.address().address;
+    return { address: socket.address().address, origin: 'route' };
   } catch {
-    return localAddresses().find((address) => isIP(address) === 4);
+    const address = local.find((candidate) => isIP(candidate) === 4);
+    return address === undefined ? undefined : { address, origin: 'guess' };
   } finally {
     socket.close();
   }

@@ -8,10 +8,16 @@ import type { Clock } from './clock.ts';
 import type { ClusterDiagnosis, ClusterOptions, ClusterProgress, MemberRecord } from './cluster.ts';
 import { Detector } from './detector.ts';
 import { diagnose } from './diagnosis.ts';
-import { askSources, type DiscoveryNeeds, discover, type Finding } from './discovery.ts';
+import {
+  askSources,
+  type DiscoveryNeeds,
+  type DiscoveryOptions,
+  discover,
+  type Finding,
+} from './discovery.ts';
 import { type Entry, isLive } from './membership.ts';
 import type { Endpoint, MemberNetwork } from './network.ts';
-import { findOwnPlace, localAddresses, type OwnPlace } from './own-address.ts';
+import { createPlaceCheck, findOwnPlace, type OwnAddressNeeds, type OwnPlace } from './own-address.ts';
 import type { Identity } from './record.ts';
 import { createRivalCheck, outwait } from './rival.ts';
 import type { SelfDescription } from './self-record.ts';
@@ -26,6 +32,8 @@ export interface SessionNeeds {
   readonly ownContainer: (signal: AbortSignal) => Promise<OwnContainer | undefined>;
   readonly taskAddresses: (service: string, signal: AbortSignal) => Promise<readonly string[]>;
   readonly lookup: (host: string, signal: AbortSignal) => Promise<readonly string[]>;
+  /** All addresses of this host or container that others can reach. */
+  readonly localAddresses: () => readonly string[];
   readonly describe: (address: string, peerPort: number) => SelfDescription;
   readonly onAdvertise: (address: string, listen: string) => Promise<number>;
   readonly createNetwork: () => MemberNetwork;
@@ -50,16 +58,26 @@ export async function runSession(
 ): Promise<void> {
   let highestSeen = 0;
   let logged = '';
+  let next: OwnPlace | undefined;
   while (!signal.aborted) {
-    const inSwarm = (): boolean => needs.facts().swarm !== undefined;
     // After a failure the reason is worth more than the step that follows it.
     if (logged === '') needs.onPhase({ kind: 'finding-address' });
-    const place = await findOwnPlace({ ...needs, inSwarm }, options, signal);
+    const place = next ?? (await findOwnPlace(placeNeeds(needs), options, signal));
+    next = undefined;
     if (place === undefined) return;
     try {
-      const rival = await takePart(needs, options, place, highestSeen, signal);
-      if (rival === undefined) return;
-      highestSeen = rival.generation;
+      const ending = await takePart(needs, options, place, highestSeen, signal);
+      if (ending === undefined) return;
+      highestSeen = ending.generation;
+      if (ending.kind === 'moved') {
+        next = ending.place;
+        needs.log.warn('this host lost the address that the others knew; taking another', {
+          lost: place.address.advertise,
+          address: next.address.advertise,
+        });
+        continue;
+      }
+      const { rival } = ending;
       needs.onPhase({ kind: 'stepped-down', address: rival.address });
       await outwait({ ...needs, ownPeerId: needs.identity.peerId }, needs.createNetwork(), rival, signal);
     } catch (error) {
@@ -72,22 +90,27 @@ export async function runSession(
   }
 }
 
-/** Returns the process that we stepped down for, or undefined after an abort. */
+/** Why an agent took part no longer, and the highest generation of its engine that it saw. */
+type Ending =
+  | { readonly kind: 'rival'; readonly rival: MemberRecord; readonly generation: number }
+  | { readonly kind: 'moved'; readonly place: OwnPlace; readonly generation: number };
+
+/** Returns undefined after an abort. */
 async function takePart(
   needs: SessionNeeds,
   options: ClusterOptions,
   place: OwnPlace,
   highestSeen: number,
   signal: AbortSignal,
-): Promise<MemberRecord | undefined> {
+): Promise<Ending | undefined> {
   const peerPort = await needs.onAdvertise(place.address.advertise, place.address.listen);
   const network = needs.createNetwork();
   const { advertise, listen } = place.address;
   const own = { address: advertise, port: options.gossipPort };
   const ended = new AbortController();
-  let rival: MemberRecord | undefined;
-  const stepDown = (newer: MemberRecord): void => {
-    rival = newer;
+  let ending: Ending | undefined;
+  const end = (reason: Ending): void => {
+    ending ??= reason;
     ended.abort();
   };
   const detector: Detector = new Detector(
@@ -109,13 +132,22 @@ async function takePart(
       ...needs,
       ownPeerId: needs.identity.peerId,
       network,
-      isOwn: (endpoint) => isOwnEndpoint(endpoint, own),
+      isOwn: (endpoint) => isOwnEndpoint(endpoint, own, needs.localAddresses()),
       outlive: ({ generation }) => detector.outlive(generation),
-      stepDown,
+      stepDown: (rival) => end({ kind: 'rival', rival, generation: rival.generation }),
     },
     running,
   );
-  const search = createSearch(needs, place, network, detector, own);
+  const search = {
+    ...createSearch(needs, place, network, detector, own),
+    onRound: createPlaceCheck(
+      placeNeeds(needs),
+      options,
+      place,
+      (found) => end({ kind: 'moved', place: found, generation: detector.self().generation }),
+      running,
+    ),
+  };
   const where = { host: place.host, seeds: options.seeds.map(toEndpoint), port: options.gossipPort, own };
   try {
     await network.start({ address: listen, port: options.gossipPort }, detector);
@@ -126,27 +158,27 @@ async function takePart(
       kind: 'running',
       ...place.address,
       reason: place.reason,
-      diagnose: (abort) =>
-        diagnose(
-          {
-            ...search,
-            sources: async (within) => nameSources(await askSources(search, where, within), place),
-            others: () => othersKnownTo(detector),
-          },
-          peerPort,
-          AbortSignal.any([abort, running]),
-        ),
+      diagnose: (abort) => {
+        const sources = (within: AbortSignal): Promise<readonly Finding[]> =>
+          askNamed(search, where, place, within);
+        const others = (): readonly Entry[] => othersKnownTo(detector);
+        return diagnose({ ...search, sources, others }, peerPort, AbortSignal.any([abort, running]));
+      },
     });
     await discover(search, where, running);
-    // An agent that stepped down leaves without a word: the newer one speaks for the engine.
-    if (rival === undefined) await detector.leave();
+    // An agent that stepped down leaves without a word: the newer one speaks for the engine. So does one that moves.
+    if (ending === undefined) await detector.leave();
   } finally {
     ended.abort();
     detector.stop();
     await network.stop();
     needs.onChange(undefined);
   }
-  return rival;
+  return ending;
+}
+
+function placeNeeds(needs: SessionNeeds): OwnAddressNeeds {
+  return { ...needs, inSwarm: () => needs.facts().swarm !== undefined };
 }
 
 function createSearch(
@@ -155,20 +187,26 @@ function createSearch(
   network: MemberNetwork,
   detector: Detector,
   own: Endpoint,
-): DiscoveryNeeds {
+): Omit<DiscoveryNeeds, 'onRound'> {
   return {
     ...needs,
     network,
     taskAddresses: (abort) =>
       serviceName === undefined ? Promise.resolve([]) : needs.taskAddresses(serviceName, abort),
     memberEndpoints: () => othersOf(detector),
-    isOwn: (endpoint) => isOwnEndpoint(endpoint, own),
+    isOwn: (endpoint) => isOwnEndpoint(endpoint, own, needs.localAddresses()),
     onAlone: () => detector.markAlone(),
   };
 }
 
 /** For people: the name that DNS was asked for; the task list only where there is a service to have tasks. */
-function nameSources(findings: readonly Finding[], { host, serviceName }: OwnPlace): readonly Finding[] {
+async function askNamed(
+  needs: DiscoveryNeeds,
+  options: DiscoveryOptions,
+  { host, serviceName }: OwnPlace,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const findings = await askSources(needs, options, signal);
   return findings
     .filter(({ source }) => source !== 'tasks' || serviceName !== undefined)
     .map((finding) => (finding.source === 'dns' ? { ...finding, source: `dns ${host}` } : finding));
@@ -186,9 +224,9 @@ function othersOf(detector: Detector): readonly Endpoint[] {
 }
 
 /** Also under another address of this host: a name may resolve to each of them. */
-function isOwnEndpoint(endpoint: Endpoint, own: Endpoint): boolean {
+function isOwnEndpoint(endpoint: Endpoint, own: Endpoint, local: readonly string[]): boolean {
   if (endpoint.port !== own.port) return false;
-  return endpoint.address === own.address || localAddresses().includes(endpoint.address);
+  return endpoint.address === own.address || local.includes(endpoint.address);
 }
 
 function toEndpoint(seed: { readonly host: string; readonly port: number }): Endpoint {

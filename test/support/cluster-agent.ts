@@ -1,0 +1,137 @@
+// Whole cluster members on loopback addresses, each with an engine of its own that says what the test sets.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import { systemClock } from '../../src/cluster/clock.ts';
+import {
+  type Cluster,
+  type ClusterNeeds,
+  type ClusterOptions,
+  createCluster,
+} from '../../src/cluster/cluster.ts';
+import type { EngineFacts, OwnContainer } from '../../src/docker/docker.ts';
+import { type Logger, silentLogger } from '../../src/log.ts';
+
+export interface TestAgent {
+  readonly cluster: Cluster;
+  /** Names of the events it logged as information or warning. */
+  readonly events: string[];
+  setFacts(facts: EngineFacts): void;
+}
+
+export interface TestAgentOptions {
+  readonly index: number;
+  readonly port: number;
+  readonly seeds?: readonly number[];
+  readonly secret?: string;
+  readonly addr?: string;
+  readonly inSwarm?: boolean;
+  readonly lookup?: ClusterNeeds['lookup'];
+  readonly engine?: number;
+  /** The addresses that its container has; nothing is advertised but one of these. */
+  readonly local?: () => readonly string[];
+}
+
+export function createTestAgent(options: TestAgentOptions): TestAgent {
+  const { local } = options;
+  const engine = options.engine ?? options.index;
+  let facts = factsOf(engine, options.inSwarm === true ? 'worker' : undefined);
+  const listeners = new Set<(facts: EngineFacts) => void>();
+  const events: string[] = [];
+  const note = (event: string): void => void events.push(event);
+  const log: Logger = { ...silentLogger, info: note, warn: note, error: note };
+  const needs: ClusterNeeds = {
+    facts: () => facts,
+    onFactsChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    ownContainer: () => Promise.resolve(local === undefined ? undefined : containerAt(local())),
+    taskAddresses: () => Promise.resolve([]),
+    tlsFingerprint: 'ab'.repeat(32),
+    identitySeed: randomBytes(32),
+    edgeKeySet: () => false,
+    onAdvertise: () => Promise.resolve(9_002),
+    clock: systemClock,
+    random: Math.random,
+    log,
+    ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
+    ...(local === undefined ? {} : { localAddresses: local }),
+  };
+  const clusterOptions: ClusterOptions = {
+    secret: options.secret,
+    addr: options.addr,
+    seeds: (options.seeds ?? []).map((index) => ({ host: addressOf(index), port: options.port })),
+    advertiseAddr: local === undefined ? addressOf(options.index) : undefined,
+    apiPort: 9_001,
+    gossipPort: options.port,
+    peerPort: 9_002,
+    probeTimeoutMs: 500,
+    probeIntervalMs: 1_000,
+    agentVersion: '0.1.0',
+  };
+  return {
+    cluster: createCluster(needs, clusterOptions),
+    events,
+    setFacts: (changed) => {
+      facts = changed;
+      for (const listener of listeners) listener(changed);
+    },
+  };
+}
+
+function containerAt(addresses: readonly string[]): OwnContainer {
+  return {
+    id: 'c',
+    serviceName: undefined,
+    addresses: addresses.map((address) => ({ network: 'agents', address, scope: 'swarm' })),
+  };
+}
+
+export function factsOf(index: number, role: 'manager' | 'worker' | undefined): EngineFacts {
+  return {
+    engineId: `engine-${index}`,
+    nodeName: `node-${index}`,
+    engineVersion: '20.10.24',
+    apiVersion: '1.41',
+    minApiVersion: '1.12',
+    osType: 'linux',
+    rootDir: '/var/lib/docker',
+    swarm:
+      role === undefined ? undefined : { nodeId: `id-${index}`, clusterId: undefined, role, leader: false },
+  };
+}
+
+export function addressOf(index: number): string {
+  return `127.0.0.${index + 1}`;
+}
+
+export function nameIn(member: { readonly record: { readonly nodeName: string } }): string {
+  return member.record.nodeName;
+}
+
+export const sees =
+  (count: number) =>
+  ({ cluster }: TestAgent): boolean =>
+    cluster.view().members.length === count;
+
+/** A port that is free on the first address is taken for all: nothing else uses these addresses. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(0, addressOf(1), resolve);
+  await promise;
+  const address = server.address();
+  await new Promise((closed) => server.close(closed));
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+export async function isFree(host: string, port: number): Promise<boolean> {
+  const server = createServer();
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  server.once('error', () => resolve(false));
+  server.listen(port, host, () => server.close(() => resolve(true)));
+  return promise;
+}
