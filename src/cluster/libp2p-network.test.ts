@@ -19,12 +19,14 @@ import {
 import { memberProtocol } from './member-stream.ts';
 import type { Answer, Question, Rumor } from './messages.ts';
 import { type Endpoint, isRefusal, type MemberNetwork } from './network.ts';
+import { maxPeersLeftBehind } from './peer-memory.ts';
 import { createIdentity } from './record.ts';
 
 interface Peer {
   readonly peerId: string;
   readonly endpoint: Endpoint;
   readonly network: MemberNetwork;
+  node(): GossipNode;
   readonly ups: string[];
   readonly downs: string[];
   readonly rumors: Rumor[];
@@ -51,9 +53,21 @@ describe('libp2p network', function () {
 
   const start = async (index: number): Promise<Peer> => {
     const identity = createIdentity(randomBytes(32));
-    const network = createLibp2pNetwork({ seed: identity.seed, secret: undefined }, silentLogger);
+    let node: GossipNode | undefined;
+    const network = createLibp2pNetwork(
+      { seed: identity.seed, secret: undefined },
+      silentLogger,
+      async (options) => {
+        node = await createLibp2pNode(options);
+        return node;
+      },
+    );
     running.push(network);
     const peer: Peer = {
+      node: () => {
+        assert.ok(node !== undefined);
+        return node;
+      },
       peerId: identity.peerId,
       endpoint: { address: `127.0.0.${index + 1}`, port },
       network,
@@ -151,6 +165,25 @@ describe('libp2p network', function () {
     }
     await a.network.dial(b.endpoint, anyone);
     assert.deepEqual(await a.network.ask(b.peerId, ping, 1_000), ack);
+  });
+
+  it('forgets peers that are gone, and those that it never reached, but none that is linked', async () => {
+    const [a, b] = [await start(1), await start(2)];
+    await b.network.dial(a.endpoint, anyone);
+    const kept = async (): Promise<readonly string[]> =>
+      (await a.node().peerStore.all()).map(({ id }) => id.toString());
+    const gone = await start(3);
+    await gone.network.dial(a.endpoint, anyone);
+    await eventually(async () => (await kept()).length === 2, { withinMs: 2_000 });
+    await gone.network.stop();
+    await eventually(() => a.downs.includes(gone.peerId), { withinMs: 2_000 });
+    const nobody = { address: '127.0.0.9', port };
+    for (let lost = 1; lost < maxPeersLeftBehind; lost++) {
+      const { peerId } = createIdentity(randomBytes(32));
+      await assert.rejects(a.network.dial(nobody, { ...anyone, peerId }));
+    }
+    await eventually(async () => assert.deepEqual(await kept(), [b.peerId]), { withinMs: 2_000 });
+    assert.ok(a.network.isLinked(b.peerId));
   });
 
   it('keeps what is no rumor from being passed on', async () => {

@@ -9,6 +9,7 @@ import { createLibp2pNode, type GossipNode, gossipTopic, toMultiaddrText } from 
 import { type Asker, answerQuestions, createAsker, memberProtocol } from './member-stream.ts';
 import { type Answer, parseRumor, type Question, type Rumor } from './messages.ts';
 import type { DialOptions, Endpoint, MemberNetwork, NetworkHandlers } from './network.ts';
+import { createPeerSweep } from './peer-memory.ts';
 import { derivePreSharedKey } from './pre-shared-key.ts';
 
 export interface Libp2pNetworkOptions {
@@ -29,20 +30,29 @@ interface Link {
   asker: Promise<Asker> | undefined;
 }
 
-export function createLibp2pNetwork(options: Libp2pNetworkOptions, log: Logger): MemberNetwork {
-  return new Libp2pNetwork(options, log);
+export function createLibp2pNetwork(
+  options: Libp2pNetworkOptions,
+  log: Logger,
+  createNode: CreateNode = createLibp2pNode,
+): MemberNetwork {
+  return new Libp2pNetwork(options, log, createNode);
 }
 
+type CreateNode = typeof createLibp2pNode;
+
 class Libp2pNetwork implements MemberNetwork {
+  readonly #createNode: CreateNode;
   readonly #options: Libp2pNetworkOptions;
   readonly #log: Logger;
   /** Open connections by peer, oldest first. Bounded by libp2p's connection limit. */
   readonly #links = new Map<string, Link[]>();
   #node: GossipNode | undefined;
+  #onPeerLost: (() => void) | undefined;
   #handlers: NetworkHandlers | undefined;
   #parseAddress: ((text: string) => Multiaddr) | undefined;
 
-  constructor(options: Libp2pNetworkOptions, log: Logger) {
+  constructor(options: Libp2pNetworkOptions, log: Logger, createNode: CreateNode) {
+    this.#createNode = createNode;
     this.#options = options;
     this.#log = log;
   }
@@ -50,10 +60,11 @@ class Libp2pNetwork implements MemberNetwork {
   async start(listen: Endpoint | undefined, handlers: NetworkHandlers): Promise<void> {
     const { secret, seed } = this.#options;
     const preSharedKey = secret === undefined ? undefined : await derivePreSharedKey(secret);
-    const node = await createLibp2pNode({ seed, listen, preSharedKey });
+    const node = await this.#createNode({ seed, listen, preSharedKey });
     const { multiaddr } = await import('@multiformats/multiaddr');
     this.#parseAddress = multiaddr;
     this.#handlers = handlers;
+    this.#onPeerLost = createPeerSweep(node.peerStore, (peerId) => this.isLinked(peerId), this.#log);
     node.addEventListener('connection:open', (event) => this.#onOpen(event.detail));
     node.addEventListener('connection:close', (event) => this.#onClose(event.detail));
     await node.handle(memberProtocol, (stream, connection) => this.#onStream(stream, connection.remotePeer), {
@@ -75,6 +86,7 @@ class Libp2pNetwork implements MemberNetwork {
     const node = this.#node;
     this.#node = undefined;
     this.#handlers = undefined;
+    this.#onPeerLost = undefined;
     if (node === undefined) return;
     await node.stop();
     for (const peerId of [...this.#links.keys()]) this.drop(peerId);
@@ -92,6 +104,7 @@ class Libp2pNetwork implements MemberNetwork {
       const connection = await node.dial(address, { signal: controller.signal, force: options.fresh });
       return connection.remotePeer.toString();
     } catch (error) {
+      this.#onPeerLost?.();
       throw toAgentError(error, 'member-unreachable', `dial ${endpoint.address}:${endpoint.port}`);
     } finally {
       clearTimeout(timer);
@@ -180,6 +193,7 @@ class Libp2pNetwork implements MemberNetwork {
       return;
     }
     this.#links.delete(peerId);
+    this.#onPeerLost?.();
     this.#handlers?.onLinkDown(peerId);
   }
 
