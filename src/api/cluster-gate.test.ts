@@ -40,7 +40,8 @@ describe('gates of the Docker sockets', () => {
   const open = async (handle: (exchange: Exchange) => void): Promise<void> => {
     const isHijack = (method: string, target: string): boolean =>
       method === 'POST' && target.endsWith('/attach');
-    const needs = { handle, isHijack, onBadRequest: (): void => undefined };
+    const nothing = (): void => undefined;
+    const needs = { handle, isHijack, refuse: nothing, onBadRequest: nothing };
     const listener = createListener(needs, { keepAliveMs: 120_000 });
     listeners.push(listener);
     await listener.listenOnSocket({ path: address.path, mode: 0o600 });

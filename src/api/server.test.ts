@@ -10,7 +10,12 @@ import { compatTls } from './tls.ts';
 describe('listener', () => {
   const open = async (): Promise<{ listener: Listener; port: number }> => {
     const listener = createListener(
-      { handle: () => undefined, isHijack: () => false, onBadRequest: () => undefined },
+      {
+        handle: () => undefined,
+        isHijack: () => false,
+        refuse: () => undefined,
+        onBadRequest: () => undefined,
+      },
       { keepAliveMs: 120_000, handshakeTimeoutMs: 200 },
     );
     const tls = compatTls(await createTestIdentity());

@@ -1,7 +1,7 @@
 // An HTTP server whose every event ends in one handler: request, upgrade, connect and checkContinue alike, so that no
 // kind of request slips past the gate (attack A-30). Sets the limits that Node's defaults get wrong for Docker.
 
-import http, { IncomingMessage, type Server } from 'node:http';
+import http, { IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -9,12 +9,15 @@ import { type TlsOptions, Server as tlsServer } from 'node:tls';
 import { AgentError, nodeCode } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
 import { answerHalfClosed } from './half-close.ts';
+import { createPipeline, type Pipeline } from './pipeline.ts';
 import { type BoundSocket, bindPrivately, type UnixPlace } from './unix-socket.ts';
 
 export interface ServerNeeds {
   readonly handle: (exchange: Exchange) => void;
   /** Whether this request turns its connection into a raw pipe, with or without an `Upgrade` header. */
   readonly isHijack: (method: string, target: string, upgrade: string | undefined) => boolean;
+  /** Answers a request that its connection cannot take any more, in the listener's own shape; it ends behind that. */
+  readonly refuse: (exchange: Exchange, error: AgentError) => void;
   /** Told why a connection was refused before a request could be made of it. */
   readonly onBadRequest: (reason: string) => void;
 }
@@ -95,8 +98,9 @@ export function createListener(needs: ServerNeeds, options: ServerOptions): List
 }
 
 function createServer(needs: ServerNeeds, options: ServerOptions, tls: TlsOptions | undefined): Server {
+  const pipeline = createPipeline();
   const settings = {
-    IncomingMessage: hijackAwareRequest(needs.isHijack),
+    IncomingMessage: hijackAwareRequest(needs.isHijack, pipeline),
     // Asked only for what the class above marks as an upgrade; an `Upgrade` elsewhere is ignored, as RFC 9110 allows.
     shouldUpgradeCallback: (): boolean => true,
     maxHeaderSize: maxHeaderBytes,
@@ -125,19 +129,26 @@ function createServer(needs: ServerNeeds, options: ServerOptions, tls: TlsOption
   server.on('tlsClientError', (_error: Error, socket: Duplex) => socket.destroy());
   server.maxConnections = maxConnections;
   server.timeout = 0;
-  attach(server, needs);
+  attach(server, needs, pipeline);
   return server;
 }
 
-function attach(server: Server, needs: ServerNeeds): void {
-  const { handle } = needs;
-  server.on('request', (req, res) => handle({ kind: 'request', req, res }));
+function attach(server: Server, needs: ServerNeeds, pipeline: Pipeline): void {
+  const { handle, refuse: refuseRequest } = needs;
+  const onRequest = (req: IncomingMessage, res: ServerResponse): void => {
+    pipeline.owe(req, res);
+    handle({ kind: 'request', req, res });
+  };
+  server.on('request', onRequest);
   // The gate says whether the body is wanted (`acceptBody`); undici refuses `Expect`, so nothing else would.
-  server.on('checkContinue', (req, res) => handle({ kind: 'request', req, res }));
-  server.on('checkExpectation', (req, res) => handle({ kind: 'request', req, res }));
+  server.on('checkContinue', onRequest);
+  server.on('checkExpectation', onRequest);
   const onRaw = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy());
-    handle({ kind: 'upgrade', req, socket, head });
+    const exchange: Exchange = { kind: 'upgrade', req, socket, head };
+    const { refusal } = req as HijackAware;
+    if (refusal === undefined) handle(exchange);
+    else pipeline.close(req.socket, () => refuseRequest(exchange, refusal));
   };
   server.on('upgrade', onRaw);
   server.on('connect', onRaw);
@@ -173,14 +184,22 @@ function refuse(socket: Duplex, code: string | undefined): void {
 
 type HijackTest = ServerNeeds['isHijack'];
 
+interface HijackAware extends IncomingMessage {
+  readonly upgrade: boolean;
+  /** Why its connection cannot take it. */
+  readonly refusal: AgentError | undefined;
+}
+
 /**
  * Node hands a connection over only when the request carries `Upgrade`, yet Docker hijacks without it too
  * (engine-api.md 1.10). This request class answers `upgrade` from our own table instead, and stops the parser behind
- * the headers: what follows is stdin or the body of exec start, and never a second request.
+ * the headers: what follows is stdin or the body of exec start, and never a second request. It does so, too, at a
+ * request that the connection cannot take, so that nothing behind that is parsed.
  */
-function hijackAwareRequest(isHijack: HijackTest): typeof IncomingMessage {
-  return class HijackAwareRequest extends IncomingMessage {
+function hijackAwareRequest(isHijack: HijackTest, pipeline: Pipeline): typeof IncomingMessage {
+  return class HijackAwareRequest extends IncomingMessage implements HijackAware {
     #upgrade: boolean | undefined;
+    refusal: AgentError | undefined;
 
     constructor(socket: Socket) {
       super(socket);
@@ -188,9 +207,15 @@ function hijackAwareRequest(isHijack: HijackTest): typeof IncomingMessage {
     }
 
     get upgrade(): boolean {
-      this.#upgrade ??=
-        this.method === 'CONNECT' || isHijack(this.method ?? '', this.url ?? '', this.headers.upgrade);
+      this.#upgrade ??= this.#decide();
       return this.#upgrade;
+    }
+
+    #decide(): boolean {
+      const hijacks =
+        this.method === 'CONNECT' || isHijack(this.method ?? '', this.url ?? '', this.headers.upgrade);
+      this.refusal = pipeline.refusalOf(this.socket, hijacks);
+      return hijacks || this.refusal !== undefined;
     }
 
     /** Ignored until the method is known: Node first writes whether it saw the header, and later what came of it. */
@@ -214,7 +239,7 @@ function stopParserAtHijack(socket: Socket): void {
   const original = parser.onIncoming;
   const stopping: Parser['onIncoming'] = (req, keepAlive) => {
     const result = original(req, keepAlive);
-    return (req as IncomingMessage & { upgrade: boolean }).upgrade ? stopAfterHeaders : result;
+    return (req as HijackAware).upgrade ? stopAfterHeaders : result;
   };
   stopping.stopsAtHijack = true;
   parser.onIncoming = stopping;

@@ -66,7 +66,7 @@ describe('Docker sockets', () => {
         view: () => seen(views.view()),
         createListener: (handle) =>
           createListener(
-            { handle, isHijack: () => false, onBadRequest: () => undefined },
+            { handle, isHijack: () => false, refuse: () => undefined, onBadRequest: () => undefined },
             { keepAliveMs: 120_000 },
           ),
         clusterGate: {

@@ -49,6 +49,7 @@ export function buildSockets(on: ListenersGround): Sockets {
         createListener(
           {
             handle,
+            refuse: fail,
             isHijack: (method, target, upgrade) => isHijack(streamClassOf, method, target, upgrade),
             onBadRequest: (reason) => log.debug('bad request', { reason }),
           },

@@ -2,7 +2,7 @@
 
 import { Agent, type Dispatcher } from 'undici';
 import { createCompatGate, type EdgeGate } from '../api/compat.ts';
-import { createFail } from '../api/error-response.ts';
+import { createFail, type Fail } from '../api/error-response.ts';
 import type { Metrics } from '../api/metrics.ts';
 import { createObserve } from '../api/observe.ts';
 import { observeEngineErrors, observeParts } from '../api/observe-outcome.ts';
@@ -19,7 +19,7 @@ import {
   createConsoles,
 } from '../api/routes/websocket.ts';
 import { isConsoleUpgrade } from '../api/routes/websocket-plan.ts';
-import { createListener, type Listener } from '../api/server.ts';
+import { createListener, type Listener, type ServerNeeds, type ServerOptions } from '../api/server.ts';
 import { isHijack } from '../api/target.ts';
 import { answerExchange } from '../auth/association-spread.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
@@ -30,6 +30,7 @@ import type { Config } from '../config/config.ts';
 import { answerKeyExchange } from '../edge/key-spread.ts';
 import { createProxyDispatcher } from '../edge/proxy-dispatcher.ts';
 import { trustSystem } from '../edge/system-trust.ts';
+import type { Logger } from '../log.ts';
 import { streamClassOf } from '../proxy/classify.ts';
 import { requestHeaders } from '../proxy/headers.ts';
 import { createLists, type Lists } from '../proxy/lists.ts';
@@ -115,13 +116,11 @@ export function buildListeners({ ground, cluster, reach, metrics, lists, edge }:
     },
     { answerHeaders },
   );
+  // Answers to peers carry none of the compat listener's headers: the entry agent adds them once.
+  const failPeer = observeEngineErrors(metrics, createFail(apiLog, []));
   const peerGate = createPeerGate({
     view: () => cluster.view(),
-    // Answers to peers carry none of the compat listener's headers: the entry agent adds them once.
-    proxy: createDockerProxy(
-      { ...carriers, fail: observeEngineErrors(metrics, createFail(apiLog, [])) },
-      limits,
-    ),
+    proxy: createDockerProxy({ ...carriers, fail: failPeer }, limits),
     servePart: lists.servePart,
     engineHangs: reach.engine.hangs,
     serveOwn: own.serveHere,
@@ -131,17 +130,29 @@ export function buildListeners({ ground, cluster, reach, metrics, lists, edge }:
     authenticator: hasSecret ? undefined : authenticator,
     log: log.child('peers'),
   });
-  const listener = (handle: typeof compatGate.handle): Listener =>
-    createListener(
-      {
-        handle,
-        isHijack: (method, target, upgrade) =>
-          isHijack(streamClassOf, method, target, upgrade) || isConsoleUpgrade(method, target, upgrade),
-        onBadRequest: (reason) => apiLog.debug('bad request', { reason }),
-      },
-      config.api,
-    );
-  return { compat: listener(compatGate.handle), peers: listener(peerGate.handle), consoles };
+  const listener = (handle: ServerNeeds['handle'], refuse: Fail): Listener =>
+    createAgentListener({ handle, refuse, log: apiLog }, config.api);
+  return {
+    compat: listener(compatGate.handle, fail),
+    peers: listener(peerGate.handle, failPeer),
+    consoles,
+  };
+}
+
+function createAgentListener(
+  { handle, refuse, log }: Pick<ServerNeeds, 'handle' | 'refuse'> & { readonly log: Logger },
+  options: ServerOptions,
+): Listener {
+  return createListener(
+    {
+      handle,
+      refuse,
+      isHijack: (method, target, upgrade) =>
+        isHijack(streamClassOf, method, target, upgrade) || isConsoleUpgrade(method, target, upgrade),
+      onBadRequest: (reason) => log.debug('bad request', { reason }),
+    },
+    options,
+  );
 }
 
 /** The rules of Edge polling: which proxy is decided by the scheme, and `NO_PROXY` by the host. */

@@ -3,6 +3,7 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { join } from 'node:path';
+import { maxPipelined } from '../../src/api/pipeline.ts';
 import type { AgentUnderTest } from '../support/checks.ts';
 import { eventually } from '../support/eventually.ts';
 import {
@@ -175,6 +176,26 @@ for (const nodeNames of [['node1'], ['node1', 'node2']]) {
         `GET /containers/json HTTP/1.1\r\nHost: docker\r\n${lines}Connection: close\r\n\r\n`,
       );
       match(text, /^HTTP\/1\.1 400 [\s\S]*\{"message":"flotilla: no node is called \\"node1, node1\\"/);
+    });
+
+    it('requests that do not wait for their answers are answered up to a bound, and the next one is refused in words', async () => {
+      const lists = 'GET /containers/json HTTP/1.1\r\nHost: docker\r\n\r\n'.repeat(500);
+      const text = await exchangeRaw(address(), lists);
+      const statuses = text.match(/HTTP\/1\.1 \d+/g) ?? [];
+      deepEqual([statuses.length, statuses.at(-1)], [maxPipelined + 1, 'HTTP/1.1 503']);
+      match(text, /\r\nConnection: close\r\n\r\n\{"message":"flotilla: [^\n]*\n$/);
+    });
+
+    it('a hijack behind an unfinished answer is refused in words', async () => {
+      const exec = `POST /exec/${unknownId}/start HTTP/1.1\r\nHost: docker\r\nContent-Length: 2\r\n\r\n{}`;
+      const text = await exchangeRaw(
+        address(),
+        `GET /containers/json HTTP/1.1\r\nHost: docker\r\n\r\n${exec}`,
+      );
+      match(
+        text,
+        /^HTTP\/1\.1 200 [\s\S]*\]\n?(?:\r\n0\r\n\r\n)?HTTP\/1\.1 400 [\s\S]*\{"message":"flotilla: hijack: /,
+      );
     });
 
     it('headers beyond 1 MiB are refused in words', async () => {
