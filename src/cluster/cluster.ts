@@ -209,7 +209,10 @@ class ClusterMember implements Cluster {
   #view: ClusterView | undefined;
   #viewBuiltMs = 0;
   #detector: Detector | undefined;
-  #session: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
+  /** Ends the session in progress. */
+  #session: AbortController | undefined;
+  /** The end of the youngest session, which begins when the one before it has ended. Never rejects. */
+  #ended: Promise<void> = Promise.resolve();
   #phase: SessionPhase | undefined;
   #endFacts: (() => void) | undefined;
   #loneGeneration = 0;
@@ -278,13 +281,13 @@ class ClusterMember implements Cluster {
       this.#session ??= this.#beginSession();
       this.#detector?.refresh();
     } else {
-      // Left the Swarm: say goodbye, and be alone. Best effort: the session logs its own trouble.
-      void this.#endSession().catch(() => undefined);
+      // Left the Swarm: say goodbye, and be alone.
+      void this.#endSession();
     }
     this.#update();
   }
 
-  #beginSession(): { readonly abort: AbortController; readonly ended: Promise<void> } {
+  #beginSession(): AbortController {
     const abort = new AbortController();
     const { secret } = this.#options;
     const identity = this.#identity;
@@ -301,20 +304,20 @@ class ClusterMember implements Cluster {
         this.#update();
       },
       onPhase: (phase: SessionPhase) => {
-        this.#phase = phase;
+        if (this.#session === abort) this.#phase = phase;
       },
     };
-    const ended = runSession(needs, this.#options, abort.signal).catch((error: unknown) =>
-      log.error('cluster session ended', { reason: reasonOf(error) }),
-    );
-    return { abort, ended };
+    this.#phase = { kind: 'finding-address' };
+    this.#ended = this.#ended
+      .then(() => runSession(needs, this.#options, abort.signal))
+      .catch((error: unknown) => log.error('cluster session ended', { reason: reasonOf(error) }));
+    return abort;
   }
 
   async #endSession(): Promise<void> {
-    const session = this.#session;
+    this.#session?.abort();
     this.#session = undefined;
-    session?.abort.abort();
-    await session?.ended;
+    await this.#ended;
   }
 
   #describe(address: string, peerPort: number): SelfDescription {

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import {
   addressOf,
   createTestAgent,
+  factsOf,
   freePort,
   isFree,
   sees,
@@ -125,6 +126,32 @@ describe('takeover', function () {
     const seen = other.cluster.view().members.map(({ record }) => record.address);
     assert.deepEqual(seen.toSorted(), [addressOf(2), addressOf(3)]);
     assert.ok(moving.cluster.view().self.record.generation > before.generation);
+    assert.ok(await isFree(addressOf(1), port));
+  });
+
+  it('ends what it began in one Swarm before it begins in the next', async () => {
+    const port = await freePort();
+    const seeds = [1, 2];
+    const lookup = async (host: string): Promise<readonly string[]> =>
+      host === 'tasks.agent' ? [addressOf(1), addressOf(2)] : [host];
+    const other = await start({ index: 2, port, seeds });
+    const local = (): readonly string[] => [addressOf(1)];
+    const agent = await start({ index: 1, port, inSwarm: true, local, lookup, service: 'agent' });
+    await eventually(() => [other, agent].every(sees(2)), { withinMs: 5_000 });
+    for (let times = 0; times < 3; times++) {
+      const { generation } = agent.cluster.view().self.record;
+      agent.setFacts(factsOf(1, undefined));
+      agent.setFacts(factsOf(1, 'worker'));
+      const isNew = (): boolean =>
+        other.cluster
+          .view()
+          .members.some(({ record }) => record.engineId === 'engine-1' && record.generation > generation);
+      await eventually(() => isNew() && [other, agent].every(sees(2)), { withinMs: 10_000 });
+    }
+    assert.ok(!agent.events.some((event) => event.includes('not started')), agent.events.join());
+    agent.setFacts(factsOf(1, undefined));
+    agent.setFacts(factsOf(1, 'worker'));
+    await agent.cluster.stop(forever);
     assert.ok(await isFree(addressOf(1), port));
   });
 });

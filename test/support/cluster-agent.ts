@@ -31,6 +31,8 @@ export interface TestAgentOptions {
   readonly engine?: number;
   /** The addresses that its container has; nothing is advertised but one of these. */
   readonly local?: () => readonly string[];
+  /** The name of its service, where it has a container. */
+  readonly service?: string;
 }
 
 export function createTestAgent(options: TestAgentOptions): TestAgent {
@@ -47,7 +49,8 @@ export function createTestAgent(options: TestAgentOptions): TestAgent {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    ownContainer: () => Promise.resolve(local === undefined ? undefined : containerAt(local())),
+    ownContainer: () =>
+      Promise.resolve(local === undefined ? undefined : containerAt(local(), options.service)),
     taskAddresses: () => Promise.resolve([]),
     tlsFingerprint: 'ab'.repeat(32),
     identitySeed: randomBytes(32),
@@ -81,10 +84,10 @@ export function createTestAgent(options: TestAgentOptions): TestAgent {
   };
 }
 
-function containerAt(addresses: readonly string[]): OwnContainer {
+function containerAt(addresses: readonly string[], serviceName: string | undefined): OwnContainer {
   return {
     id: 'c',
-    serviceName: undefined,
+    serviceName,
     addresses: addresses.map((address) => ({ network: 'agents', address, scope: 'swarm' })),
   };
 }
