@@ -116,18 +116,18 @@ async function dialAll(
   signal: AbortSignal,
 ): Promise<void> {
   const first = targets.filter((target) => keyOf(options.own) < keyOf(target));
-  await inBatches(first, (target) => dial(needs, target, report));
+  await inBatches(first, (target) => dial(needs, target, report), signal);
   const second = targets.filter((target) => !first.includes(target));
   if (second.length > 0) await waitFor(needs.clock, yieldMs, signal);
-  if (signal.aborted) return;
-  await inBatches(second, (target) => dial(needs, target, report));
+  await inBatches(second, (target) => dial(needs, target, report), signal);
 }
 
 async function inBatches(
   targets: readonly Endpoint[],
   dialOne: (target: Endpoint) => Promise<void>,
+  signal: AbortSignal,
 ): Promise<void> {
-  for (let start = 0; start < targets.length; start += maxParallelDials) {
+  for (let start = 0; start < targets.length && !signal.aborted; start += maxParallelDials) {
     await Promise.all(targets.slice(start, start + maxParallelDials).map(dialOne));
   }
 }
