@@ -1,6 +1,7 @@
 // Builds the libp2p node that the gossip runs on: TCP, Noise, yamux, identify, gossipsub, and a pre-shared key if any.
 // Every limit is set on purpose; what the defaults would do is said where that matters.
 
+import { setImmediate as turn } from 'node:timers/promises';
 import type { GossipSub, GossipSubComponents, Message } from '@libp2p/gossipsub';
 import type { ConnectionGater, Libp2p, MultiaddrConnection } from '@libp2p/interface';
 import { maxRumorBytes, parseRumor } from './messages.ts';
@@ -32,17 +33,21 @@ const maxParallelDials = 64;
 /** A black-holed peer must not hold up gossipsub's queue of new streams for the default 10 s. */
 const negotiationTimeoutMs = 1_500;
 
+/** Loading it all takes long for a process that serves: what has come in is answered between one part and the next. */
+async function loaded<T>(part: Promise<T>): Promise<T> {
+  const module = await part;
+  await turn();
+  return module;
+}
+
 /** Loaded here and not at the top: an agent without a cluster never pays the memory for libp2p. */
 export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<GossipNode> {
-  const [{ createLibp2p }, { tcp }, { noise }, { yamux }, { identify }, { generateKeyPairFromSeed }] =
-    await Promise.all([
-      import('libp2p'),
-      import('@libp2p/tcp'),
-      import('@libp2p/noise'),
-      import('@libp2p/yamux'),
-      import('@libp2p/identify'),
-      import('@libp2p/crypto/keys'),
-    ]);
+  const { generateKeyPairFromSeed } = await loaded(import('@libp2p/crypto/keys'));
+  const { noise } = await loaded(import('@libp2p/noise'));
+  const { tcp } = await loaded(import('@libp2p/tcp'));
+  const { yamux } = await loaded(import('@libp2p/yamux'));
+  const { identify } = await loaded(import('@libp2p/identify'));
+  const { createLibp2p } = await loaded(import('libp2p'));
   const gossip = await createGossip();
   const protector = await createProtector(options.preSharedKey);
   return createLibp2p({
@@ -113,7 +118,7 @@ function hostOf(connection: MultiaddrConnection): string {
 }
 
 async function createGossip(): Promise<(components: GossipSubComponents) => GossipSub> {
-  const { gossipsub, TopicValidatorResult } = await import('@libp2p/gossipsub');
+  const { gossipsub, TopicValidatorResult } = await loaded(import('@libp2p/gossipsub'));
   const isRumor = (message: Message): boolean => {
     try {
       parseRumor(message.data);
