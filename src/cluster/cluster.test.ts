@@ -5,37 +5,23 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import {
   addressOf,
-  createTestAgent,
   factsOf,
   freePort,
   isFree,
   nameIn,
   sees,
   type TestAgent,
-  type TestAgentOptions,
+  useTestAgents,
 } from '../../test/support/cluster-agent.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { AgentError } from '../errors.ts';
-import type { Cluster } from './cluster.ts';
 
 const forever = new AbortController().signal;
 const hosts = [1, 2, 3, 4, 5].map((index) => addressOf(index));
 
 describe('cluster', function () {
   this.timeout(30_000);
-  const running = new Set<Cluster>();
-
-  afterEach(async () => {
-    await Promise.all([...running].map((cluster) => cluster.stop(forever)));
-    running.clear();
-  });
-
-  const start = async (options: TestAgentOptions): Promise<TestAgent> => {
-    const agent = createTestAgent(options);
-    running.add(agent.cluster);
-    await agent.cluster.start(forever);
-    return agent;
-  };
+  const start = useTestAgents();
 
   it('is one joined member without a Swarm and without seeds, and listens nowhere', async () => {
     const port = await freePort();

@@ -4,17 +4,14 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import {
   addressOf,
-  createTestAgent,
   factsOf,
   freePort,
   isFree,
   sees,
-  type TestAgent,
-  type TestAgentOptions,
+  useTestAgents,
 } from '../../test/support/cluster-agent.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { silentLogger } from '../log.ts';
-import type { Cluster } from './cluster.ts';
 import { createLibp2pNetwork } from './libp2p-network.ts';
 import { createIdentity, signRecord } from './record.ts';
 
@@ -22,19 +19,7 @@ const forever = new AbortController().signal;
 
 describe('takeover', function () {
   this.timeout(30_000);
-  const running = new Set<Cluster>();
-
-  afterEach(async () => {
-    await Promise.all([...running].map((cluster) => cluster.stop(forever)));
-    running.clear();
-  });
-
-  const start = async (options: TestAgentOptions): Promise<TestAgent> => {
-    const agent = createTestAgent(options);
-    running.add(agent.cluster);
-    await agent.cluster.start(forever);
-    return agent;
-  };
+  const start = useTestAgents();
 
   it('steps down for a newer agent of the same engine, and takes over when that one is gone', async () => {
     const port = await freePort();

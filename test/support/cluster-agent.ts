@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
+import { afterEach } from 'mocha';
 import { systemClock } from '../../src/cluster/clock.ts';
 import {
   type Cluster,
@@ -12,6 +13,8 @@ import {
 } from '../../src/cluster/cluster.ts';
 import type { EngineFacts, OwnContainer } from '../../src/docker/docker.ts';
 import { type Logger, silentLogger } from '../../src/log.ts';
+
+const forever = new AbortController().signal;
 
 export interface TestAgent {
   readonly cluster: Cluster;
@@ -35,7 +38,7 @@ export interface TestAgentOptions {
   readonly service?: string;
 }
 
-export function createTestAgent(options: TestAgentOptions): TestAgent {
+function createTestAgent(options: TestAgentOptions): TestAgent {
   const { local } = options;
   const engine = options.engine ?? options.index;
   let facts = factsOf(engine, options.inSwarm === true ? 'worker' : undefined);
@@ -81,6 +84,23 @@ export function createTestAgent(options: TestAgentOptions): TestAgent {
       facts = changed;
       for (const listener of listeners) listener(changed);
     },
+  };
+}
+
+/** Starts agents within a suite of tests; those that a test has started end with it. */
+export function useTestAgents(): (options: TestAgentOptions) => Promise<TestAgent> {
+  const running = new Set<Cluster>();
+
+  afterEach(async () => {
+    await Promise.all([...running].map((cluster) => cluster.stop(forever)));
+    running.clear();
+  });
+
+  return async (options) => {
+    const agent = createTestAgent(options);
+    running.add(agent.cluster);
+    await agent.cluster.start(forever);
+    return agent;
   };
 }
 
