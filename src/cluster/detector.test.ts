@@ -108,7 +108,7 @@ describe('detector', function () {
     for (const agent of lab.agents.values()) agent.changes.length = 0;
     const { peerId, generation, incarnation } = lab.agent(4).detector.self();
     const claim = { peerId, generation, incarnation };
-    lab.agent(0).network.publish({ kind: 'dead', claim });
+    void lab.agent(0).network.publish({ kind: 'dead', claim });
     const lines = lab
       .agent(1)
       .detector.entries()
@@ -243,12 +243,16 @@ describe('detector', function () {
     await lab.until(2_000, () => lab.sees(0, [0, 1, 2, 4]), 'join');
     lab.managers.add(4);
     agent.detector.refresh();
-    const roleAt = (index: number): string | undefined =>
-      lab
-        .agent(index)
-        .detector.entries()
-        .find((entry) => entry.signed.record.nodeName === nameOf(4))?.signed.record.role;
-    await lab.until(200, () => [0, 1, 2].every((index) => roleAt(index) === 'manager'), 'promotion');
+    await lab.until(200, () => [0, 1, 2].every((index) => lab.roleAt(index, 4) === 'manager'), 'promotion');
+  });
+
+  it('tells a promotion at once to a member whose gossip has not begun', async () => {
+    const lab = new SimulatedCluster(16);
+    await lab.startAll(3);
+    lab.network.deaf.add(lab.agent(1).address);
+    lab.managers.add(2);
+    lab.agent(2).detector.refresh();
+    await lab.until(100, () => [0, 1].every((index) => lab.roleAt(index, 2) === 'manager'), 'promotion');
   });
 
   it('does not blame others after it was itself held up', async () => {

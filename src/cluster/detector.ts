@@ -9,14 +9,15 @@ import { createHearsay, type Hearsay } from './hearsay.ts';
 import { LocalState, type LocalStateNeeds } from './local-state.ts';
 import { type Entry, isLive } from './membership.ts';
 import type { Answer, Claim, EntryState, Question, Rumor, StateLine } from './messages.ts';
-import type { NetworkHandlers } from './network.ts';
+import type { MemberNetwork, NetworkHandlers } from './network.ts';
 import { createProber, type Prober, probeForAnother } from './prober.ts';
 import { linkTargets, probedSuccessors, successors } from './ring.ts';
 import { createSuspector, type Suspector } from './suspector.ts';
 import { type ProbeTiming, tickMs } from './suspicion.ts';
 import { smoothRtt } from './watch.ts';
 
-export interface DetectorNeeds extends LocalStateNeeds {
+export interface DetectorNeeds extends Omit<LocalStateNeeds, 'announce'> {
+  readonly network: MemberNetwork;
   readonly random: () => number;
 }
 
@@ -50,7 +51,8 @@ export class Detector implements NetworkHandlers {
     this.#needs = needs;
     this.#timing = options;
     this.#nextDigestMs = this.#digestDelayMs();
-    const state = new LocalState(needs, options.highestSeen);
+    const announce: LocalStateNeeds['announce'] = (own) => this.#exchange.announce(own);
+    const state = new LocalState({ ...needs, announce }, options.highestSeen);
     this.#state = state;
     this.#dialer = createDialer(network, needs.identity.peerId);
     this.#prober = createProber(
@@ -107,8 +109,10 @@ export class Detector implements NetworkHandlers {
   /** Tells the others goodbye and waits, shortly, until those with a link to us have heard it. */
   async leave(): Promise<void> {
     this.stop();
-    const line: StateLine = { ...this.#state.leave(), state: 'left', ageMs: 0 };
+    const goodbye = this.#state.leave();
+    const line: StateLine = { ...goodbye, state: 'left', ageMs: 0 };
     const { network } = this.#needs;
+    void network.publish({ kind: 'records', records: [goodbye] });
     const told = network
       .links()
       .map((peerId) => network.ask(peerId, { kind: 'sync', lines: [line] }, leaveTimeoutMs));
@@ -203,7 +207,7 @@ export class Detector implements NetworkHandlers {
     this.#dialer.tick(this.#dialTargets, state.nowMs());
     if (state.nowMs() >= this.#nextDigestMs) {
       this.#nextDigestMs = state.nowMs() + this.#digestDelayMs();
-      this.#needs.network.publish({ kind: 'digest', hash: state.table.hash() });
+      void this.#needs.network.publish({ kind: 'digest', hash: state.table.hash() });
       state.expire();
     }
     this.#flush();

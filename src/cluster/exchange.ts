@@ -27,6 +27,8 @@ export interface Exchange {
   answer(peerId: string, lines: readonly StateLine[]): readonly StateLine[];
   /** Notes the hash that a peer told. A lasting difference leads to an exchange. */
   compare(peerId: string, hash: string): void;
+  /** Tells everybody a new version of our own record: by gossip, and by link where gossip does not lead yet. */
+  announce(own: SignedText): void;
   /** A record is on its way to everybody already. */
   onGossiped(record: SignedText): void;
   /** Passes on what links brought, and cuts off peers that did not prove membership in time. */
@@ -103,6 +105,12 @@ export function createExchange(needs: ExchangeNeeds): Exchange {
       if (watch.mismatches < maxMismatches || !network.isLinked(peerId)) return;
       watch.mismatches = 0;
       sync(peerId);
+    },
+    announce: (own) => {
+      void network.publish({ kind: 'records', records: [own] }).then((reached) => {
+        const missed = network.links().filter((peerId) => !reached.includes(peerId));
+        for (const peerId of missed.filter((missing) => state.isLivePeer(missing))) sync(peerId);
+      });
     },
     onGossiped: news.onGossiped,
     tick: () => {

@@ -58,8 +58,8 @@ describe('false claims', function () {
     const answer = await victim.onQuestion(stranger.peerId, { kind: 'ping', suspect });
     assert.equal(answer.kind === 'ack' && answer.record !== undefined, true, 'it hears what the version is');
     assert.equal(victim.self().incarnation, 0, 'nothing to refute');
-    lab.agent(1).network.publish({ kind: 'dead', claim: suspect });
-    lab.agent(1).network.publish({ kind: 'suspect', claim: suspect });
+    void lab.agent(1).network.publish({ kind: 'dead', claim: suspect });
+    void lab.agent(1).network.publish({ kind: 'suspect', claim: suspect });
     await lab.time.advance(5_000);
     lab.assertOneView([0, 1, 2], 'afterwards');
     await cutAndHeal(lab, 0, [1, 2]);

@@ -95,7 +95,7 @@ describe('libp2p network', function () {
     const rumor: Rumor = { kind: 'digest', hash: 'h' };
     await eventually(
       () => {
-        a.network.publish(rumor);
+        void a.network.publish(rumor);
         return b.rumors.length > 0;
       },
       { withinMs: 5_000 },

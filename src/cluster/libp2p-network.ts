@@ -139,13 +139,17 @@ class Libp2pNetwork implements MemberNetwork {
     return asker.ask(question, timeoutMs);
   }
 
-  publish(rumor: Rumor): void {
+  async publish(rumor: Rumor): Promise<readonly string[]> {
     const node = this.#node;
-    if (node === undefined) return;
-    node.services.gossip
-      .publish(gossipTopic, Buffer.from(JSON.stringify(rumor)))
+    if (node === undefined) return [];
+    try {
+      const sent = await node.services.gossip.publish(gossipTopic, Buffer.from(JSON.stringify(rumor)));
+      return sent.recipients.map(String);
+    } catch (error) {
       // Best effort by design: lost rumors are repaired by comparing hashes.
-      .catch((error: unknown) => this.#log.debug('rumor not published', { reason: reasonOf(error) }));
+      this.#log.debug('rumor not published', { reason: reasonOf(error) });
+      return [];
+    }
   }
 
   drop(peerId: string): void {

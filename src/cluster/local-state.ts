@@ -8,18 +8,18 @@ import type { MemberRecord } from './cluster.ts';
 import { createMemberTable, type MemberTable, type Moment } from './member-table.ts';
 import { claimOf, compareVersions, isAbout, isLive } from './membership.ts';
 import type { Claim, StateLine } from './messages.ts';
-import type { MemberNetwork } from './network.ts';
 import { type Identity, openRecord, type SignedRecord, type SignedText } from './record.ts';
 import { createSelfRecord, type SelfRecord, type SelfRecordNeeds } from './self-record.ts';
 import { patientAdvance } from './suspicion.ts';
 import { createWatches, type Watches } from './watch.ts';
 
 export interface LocalStateNeeds {
-  readonly network: MemberNetwork;
   readonly clock: Clock;
   readonly log: Logger;
   readonly identity: Identity;
   readonly describe: SelfRecordNeeds['describe'];
+  /** Tells the others a new version of our record. */
+  readonly announce: (own: SignedText) => void;
   /** Called once after a batch of changes. */
   readonly onChange: () => void;
   /** A newer start of this engine's agent is claimed. Whoever composes us finds out whether that process lives. */
@@ -169,9 +169,9 @@ export class LocalState {
     this.#publishSelf();
   }
 
+  /** Returns the goodbye, which the caller tells to the others. */
   leave(): SignedText {
     this.#self.leave();
-    this.#needs.network.publish({ kind: 'records', records: [toText(this.self())] });
     return toText(this.self());
   }
 
@@ -234,7 +234,7 @@ export class LocalState {
     const signed = this.self();
     this.table.applyRecord(signed, 'alive', this.#moment(0));
     this.#changed = true;
-    this.#needs.network.publish({ kind: 'records', records: [toText(signed)] });
+    this.#needs.announce(toText(signed));
   }
 
   #moment(ageMs: number): Moment {

@@ -29,8 +29,11 @@ export interface MemberNetwork {
   isLinkedTo(endpoint: Endpoint): boolean;
   links(): readonly string[];
   ask(peerId: string, question: Question, timeoutMs: number): Promise<Answer>;
-  /** Best effort; a lost rumor is repaired by the next comparison of hashes. */
-  publish(rumor: Rumor): void;
+  /**
+   * Best effort; a lost rumor is repaired by the next comparisons of hashes. Resolves with the peers that it was sent to:
+   * on a young link the other side has not yet said that it listens. Never rejects.
+   */
+  publish(rumor: Rumor): Promise<readonly string[]>;
   /** Destroys every connection to the peer at once, without waiting for anything to be sent. */
   drop(peerId: string): void;
 }

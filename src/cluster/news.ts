@@ -32,7 +32,7 @@ export function createNews(network: MemberNetwork): News {
       const records = [...learned.values()];
       learned.clear();
       for (let start = 0; start < records.length; start += maxRecordsPerRumor) {
-        network.publish({ kind: 'records', records: records.slice(start, start + maxRecordsPerRumor) });
+        void network.publish({ kind: 'records', records: records.slice(start, start + maxRecordsPerRumor) });
       }
     },
   };

@@ -122,6 +122,14 @@ export class SimulatedCluster {
     return liveNodes(this.agent(index).detector).join() === nodes.map(nameOf).sort().join();
   }
 
+  /** What one says of another's role. */
+  roleAt(index: number, other: number): string | undefined {
+    const entry = this.agent(index)
+      .detector.entries()
+      .find(({ signed }) => signed.record.nodeName === nameOf(other));
+    return entry?.signed.record.role;
+  }
+
   allSee(nodes: readonly number[]): boolean {
     return nodes.every((index) => this.sees(index, nodes));
   }

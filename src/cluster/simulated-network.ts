@@ -83,6 +83,8 @@ export class SimulatedNetwork {
   readonly #cuts = new Set<string>();
   /** Probability that one packet is lost. */
   loss = 0;
+  /** Addresses whose gossip has not begun: links lead there, rumors do not. */
+  readonly deaf: Set<string> = new Set();
   /** Messages delivered, for estimates of traffic. */
   delivered = 0;
 
@@ -134,9 +136,9 @@ export class SimulatedNetwork {
       },
       links: () => [...(this.#nodes.get(peerId)?.links ?? [])],
       ask: (other, question, timeoutMs) => this.#ask(self(), other, question, timeoutMs),
-      publish: (rumor) => {
+      publish: async (rumor) => {
         const node = this.#nodes.get(peerId);
-        if (node !== undefined) this.#flood(node, peerId, rumor, new Set([peerId]));
+        return node === undefined ? [] : this.#flood(node, peerId, rumor, new Set([peerId]));
       },
       drop: (other) => {
         const node = this.#nodes.get(peerId);
@@ -239,17 +241,21 @@ export class SimulatedNetwork {
     return promise;
   }
 
-  #flood(node: Node, from: string, rumor: Rumor, seen: Set<string>): void {
+  /** Returns the neighbours it is sent to. */
+  #flood(node: Node, from: string, rumor: Rumor, seen: Set<string>): readonly string[] {
+    const sent: string[] = [];
     for (const peerId of node.links) {
       const target = this.#nodes.get(peerId);
-      if (target === undefined || seen.has(peerId)) continue;
+      if (target === undefined || seen.has(peerId) || this.deaf.has(target.endpoint.address)) continue;
       seen.add(peerId);
+      sent.push(peerId);
       this.#send(node.endpoint.address, target.endpoint.address, retransmitMs, () => {
         if (this.#nodes.get(peerId) !== target) return;
         target.handlers.onRumor(from, structuredClone(rumor));
         this.#flood(target, from, rumor, seen);
       });
     }
+    return sent;
   }
 }
 

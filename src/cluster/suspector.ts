@@ -52,7 +52,7 @@ export function createSuspector(needs: SuspectorNeeds, timing: ProbeTiming): Sus
     suspicion.accusers.add(accuser);
     if (accuser === state.peerId) {
       // Two are enough; more would make each doubt in a large cluster a storm of rumors.
-      if (suspicion.accusers.size <= neededAccusers) network.publish({ kind: 'suspect', claim });
+      if (suspicion.accusers.size <= neededAccusers) void network.publish({ kind: 'suspect', claim });
       return;
     }
     // Told by another: if it is ours to probe, look now, which confirms it or brings the refutation.
@@ -91,7 +91,7 @@ export function createSuspector(needs: SuspectorNeeds, timing: ProbeTiming): Sus
         const claim = state.suspicionOf(peerId);
         watch.suspicion = undefined;
         if (claim === undefined) continue;
-        network.publish({ kind: 'dead', claim });
+        void network.publish({ kind: 'dead', claim });
         bury(claim);
       }
     },
