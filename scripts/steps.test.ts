@@ -48,6 +48,8 @@ describe('steps', () => {
   it('say of a failure what failed and why, without the dots before and without lines that have no end', async () => {
     const output = [
       '  ....!...',
+      '    \u001b[32m✔\u001b[39m a test that passed',
+      'agent of node-1: a line of its log',
       '',
       '  7 passing (1s)',
       '  1 failing',
@@ -61,6 +63,7 @@ describe('steps', () => {
     const report = failureReport(output);
     assert.match(report, /^ {2}7 passing/);
     assert.match(report, /Error: closed/);
+    assert.match(report, /\n {2}before that:\nagent of node-1: a line of its log\n$/);
     assert.ok(report.length < 1_000);
 
     const script = `console.log(${JSON.stringify(output)}); process.exitCode = 1;`;

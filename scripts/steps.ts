@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { delimiter, join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 export interface Step {
   readonly name: string;
@@ -104,13 +105,18 @@ export function failedTitles(results: readonly StepResult[]): string {
   return lines.map((line) => `${line.slice(0, maxReportLineChars)}\n`).join('');
 }
 
-/** What a reader needs of a failed step's output: its end, without rows of dots, and no line without end. */
+/**
+ * What a reader needs of a failed step's output: first what mocha says of the failures, for who keeps a report may cut
+ * it, then the end of what came before, which has the logs. No rows of dots, no tests that passed, no line without end.
+ */
 export function failureReport(output: string): string {
-  const lines = output
-    .trimEnd()
-    .split('\n')
-    .filter((line) => !/^\s*[.!,]*$/.test(line))
-    .slice(-maxReportLines);
+  const plain = stripVTControlCharacters(output).trimEnd();
+  const totalsAt = Math.max(plain.search(/^ {2}\d+ passing\b/m), 0);
+  const kept = (text: string): readonly string[] =>
+    text.split('\n').filter((line) => !/^\s*(?:[.!,]*$|✔)/.test(line));
+  const totals = kept(plain.slice(totalsAt)).slice(0, maxReportLines);
+  const before = kept(plain.slice(0, totalsAt)).slice(-maxReportLines);
+  const lines = before.length === 0 ? totals : [...totals, '  before that:', ...before];
   return `${lines.map((line) => line.slice(0, maxReportLineChars)).join('\n')}\n`;
 }
 
