@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'mocha';
 
 import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
 import { type CliBinary, findDockerClis } from '../support/docker-cli.ts';
+import { isLong, scaled } from '../support/scale.ts';
 import {
   createSocketBench,
   type SocketBench,
@@ -44,11 +45,17 @@ const ownerCases: readonly Case[] = [
 const clusterCases: readonly Case[] = [...socketListCases, ...socketSystemCases, ...socketManagerCases];
 const swarm: readonly Case[] = [...socketOverlayCases, ...socketSwarmCases];
 
-// node-1 is the manager, the others are workers. Between them the CLIs ask from every node for the whole cluster.
+// node-1 is the manager, the others are workers. Between them the CLIs ask from every node for the whole cluster. What is
+// on each other node is asked for by the required CLI, and by the others at full length.
 const clis = findDockerClis().map((cli, at) =>
   at === 0
-    ? { cli, routes: routesTo(2, 3, 1), clusterFrom: [1, 2] }
-    : { cli, routes: routesTo(3, 1, 2), clusterFrom: [3] },
+    ? { cli, routes: routesTo(2, 3, 1), clusterFrom: [1, 2], swarmRoutes: 2 }
+    : {
+        cli,
+        routes: isLong ? routesTo(3, 1, 2) : routesTo(3, 1, 2).slice(-1),
+        clusterFrom: [3],
+        swarmRoutes: scaled(1, 2),
+      },
 );
 
 function routesTo(...owners: readonly [number, number, number]): readonly SocketRoute[] {
@@ -92,8 +99,8 @@ describe('the docker CLI on the cluster socket', function () {
   describe('with the Swarm', function () {
     this.timeout(swarmCaseTimeoutMs);
     // On the manager and on a worker.
-    const tests = clis.flatMap(({ cli, routes }) =>
-      routes.slice(0, 2).flatMap((route) =>
+    const tests = clis.flatMap(({ cli, routes, swarmRoutes }) =>
+      routes.slice(0, swarmRoutes).flatMap((route) =>
         testsOf(swarm, cli, route).map(({ name, run }) => ({
           name: `${cli.version}, connected to node-${route.entry}: ${name}`,
           run,

@@ -130,12 +130,18 @@ function config(folder: string, port: number, extra: readonly string[]): string 
 /** A session is a child of the server, and for our user a child of that. */
 function sessionsOf(pid: number | undefined): readonly number[] {
   if (pid === undefined) return [];
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .trim()
-    .split(' ')
-    .filter(Boolean)
-    .map(Number);
+  const children = childrenOf(pid);
   return children.flatMap((child) => [child, ...sessionsOf(child)]);
+}
+
+function childrenOf(pid: number): readonly number[] {
+  try {
+    const line = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    return line.split(' ').filter(Boolean).map(Number);
+  } catch {
+    // It has ended in the meantime.
+    return [];
+  }
 }
 
 function endProcess(pid: number): void {

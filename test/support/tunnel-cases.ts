@@ -121,9 +121,12 @@ export function tunnelCases(startServer: () => Promise<TunnelServer>): void {
     const closed = once(client, 'close');
     client.on('error', () => undefined);
     client.on('end', () => client.end());
+    const logins = bed.server.logins();
     bed.path.cut();
     await closed;
     await eventually(() => assert.equal(bed.api.connections(), 0));
+    // Until it has taken everything down it still calls itself open.
+    await eventually(() => bed.server.logins() > logins);
     await works(bed);
   });
 
