@@ -69,6 +69,17 @@ describe('decideOwner', () => {
     );
   });
 
+  it('names them in the order of the view, whichever is nearer', () => {
+    const [far, near] = [
+      { ...a, rttMs: 9 },
+      { ...b, rttMs: 1 },
+    ];
+    assert.equal(
+      told('container', 'web', has(far, web('1')), has(near, web('2'))),
+      'several by name: a/web b/web',
+    );
+  });
+
   it('takes what an engine finds ambiguous for several, unless a better rank decides', () => {
     const ambiguous = says(a, 500, { message: 'Multiple IDs found with provided prefix: ab' });
     assert.equal(told('container', 'ab', none(self), ambiguous), 'several by prefix: a');

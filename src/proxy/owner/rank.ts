@@ -95,7 +95,7 @@ function decideRank(
   const ordered = candidates.toSorted(
     (a, b) => preference(resource, a.member) - preference(resource, b.member),
   );
-  const holders = ordered.map(({ member, id, name }): Holder => ({ member, id, name }));
+  const holders = ordered.map(toHolder);
   const [first] = ordered;
   const [chosen] = holders;
   // A tag may mean different images on different nodes: each is right where it is.
@@ -105,9 +105,14 @@ function decideRank(
       return { kind: 'found', ...chosen, by, inspect: first.inspect, holders, conflict };
   }
   const ambiguousOn = ambiguous.map(({ found }) => found.node);
-  const several = { kind: 'several', by, candidates: holders, ambiguousOn } as const;
+  // Told to people: in the order of the view, which round trips do not change.
+  const several = { kind: 'several', by, candidates: candidates.map(toHolder), ambiguousOn } as const;
   const own = ambiguous[0]?.found.outcome;
   return own?.kind === 'answer' ? { ...several, answer: own.part } : several;
+}
+
+function toHolder({ member, id, name }: Candidate): Holder {
+  return { member, id, name };
 }
 
 const byRank = { 'exact-id': 'id', 'exact-name': 'name', prefix: 'prefix' } as const;
