@@ -159,7 +159,7 @@ describe('decideOwner', () => {
     );
     assert.equal(
       told('network', 'net', has(a, net('1', 'local')), has(manager, swarm)),
-      'several by name: m/net a/net',
+      'several by name: a/net m/net',
     );
     assert.equal(
       told('network', 's', has(a, net('s', 'local')), has(b, net('s', 'local'))),
