@@ -1,7 +1,16 @@
 // How a run of tools is counted: a tool that crashes, hangs or says nothing of its tests is a failure too.
 
 import assert from 'node:assert/strict';
-import { countsFromMocha, failedTitles, failureReport, runSteps, sumCounts, summaryLine } from './steps.ts';
+import {
+  countsFromMocha,
+  failedTitles,
+  failureReport,
+  runLanes,
+  runSteps,
+  type Step,
+  sumCounts,
+  summaryLine,
+} from './steps.ts';
 
 const quick = 5_000;
 
@@ -42,6 +51,23 @@ describe('steps', () => {
     assert.deepEqual(
       results.filter(({ ok }) => ok).map(({ step }) => step.name),
       ['good'],
+    );
+  });
+
+  it('share what is left among lanes that have done their own', async () => {
+    const waits = (name: string, ms: number): Step => ({
+      name,
+      command: ['node', '-e', `setTimeout(() => {}, ${ms})`],
+      timeoutMs: quick,
+    });
+    const results = await runLanes(
+      [[waits('own', 500)], []],
+      [waits('slow', 2_000), waits('next', 0)],
+      () => {},
+    );
+    assert.deepEqual(
+      results.map(({ step }) => step.name),
+      ['own', 'next', 'slow'],
     );
   });
 

@@ -49,19 +49,30 @@ const running = new Set<(signal: NodeJS.Signals) => void>();
 let interrupted = false;
 
 /** Runs all steps, at most `atOnce` together, in the order given; prints each one's time, and its output if it failed. */
-export async function runSteps(
+export function runSteps(
   steps: readonly Step[],
   atOnce: number,
+  write?: (text: string) => void,
+): Promise<readonly StepResult[]> {
+  return runLanes(Array<readonly Step[]>(atOnce).fill([]), steps, write);
+}
+
+/** As many steps together as there are lanes: each takes its own first, then the next of those that all share. */
+export async function runLanes(
+  lanes: readonly (readonly Step[])[],
+  shared: readonly Step[],
   write: (text: string) => void = (text) => process.stdout.write(text),
 ): Promise<readonly StepResult[]> {
   const results: StepResult[] = [];
-  const waiting = [...steps];
-  const worker = async (): Promise<void> => {
-    for (let step = waiting.shift(); step !== undefined && !interrupted; step = waiting.shift()) {
+  const waiting = [...shared];
+  const work = async (own: readonly Step[]): Promise<void> => {
+    const mine = [...own];
+    const next = (): Step | undefined => mine.shift() ?? waiting.shift();
+    for (let step = next(); step !== undefined && !interrupted; step = next()) {
       results.push(await runStep(step, write));
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  await Promise.all(lanes.map(work));
   return results;
 }
 

@@ -14,7 +14,7 @@ import {
   mochaCommand,
 } from './check-steps.ts';
 import type { Counts, Step, StepResult } from './steps.ts';
-import { failedTitles, forwardSignals, runSteps, sumCounts, summaryLine } from './steps.ts';
+import { failedTitles, forwardSignals, runLanes, runSteps, sumCounts, summaryLine } from './steps.ts';
 
 const root = join(import.meta.dirname, '..');
 const long = process.argv.includes('--long');
@@ -43,8 +43,8 @@ const polling = [...edgeSteps, ...further.filter(({ name }) => name === agentsAt
 const kept = further.filter(({ name }) => name === keptConnections);
 // Most labs wait more than they work, so two run side by side; what looks at times runs alone. Each builds its own Swarm,
 // and a hang of one does not take the others with it. What mostly waits for polls, or keeps connections that nobody uses,
-// has lanes of its own, which take little from the two others. At full length the latter wait for over half an hour, also
-// beside what looks at times.
+// has a lane of its own, which takes little from the two others, and helps them when it is done. At full length the latter
+// wait for over half an hour, also beside what looks at times.
 const bundled = await runSteps([bundleStep], 1, say);
 // Agents of an older bundle would show nothing.
 const others = !bundled.every(({ ok }) => ok)
@@ -57,16 +57,7 @@ const others = !bundled.every(({ ok }) => ok)
           inTurn(() => runSteps([...working, ...polling], 2, say), runQuiet),
         ])
       ).flat()
-    : await inTurn(
-        async () =>
-          (
-            await Promise.all([
-              runSteps([...contractSteps, ...polling], 1, say),
-              runSteps([...kept, ...working], 2, say),
-            ])
-          ).flat(),
-        runQuiet,
-      );
+    : await inTurn(() => runLanes([[...contractSteps, ...polling], kept, []], working, say), runQuiet);
 const results = [...bundled, ...others];
 if (obstacle !== undefined) say(`SKIPPED            lab: ${obstacle}\n`);
 
