@@ -29,11 +29,14 @@ export interface BreakersNeeds {
 /** Why waits for a member end before their own deadline. */
 export type GoneReason = 'breaker-open' | 'dead';
 
+/** What ends a wait: the breaker, or the member's death alone. */
+export type WatchUntil = 'breaker-open' | 'dead';
+
 export interface Breakers {
   /** Since when the member is not to be asked, wall clock; undefined when it may be. */
   openSince(member: Member): number | undefined;
-  /** Calls back once if the member's breaker opens or the member is gone. Returns the call that ends the watch. */
-  watch(member: Member, onGone: (reason: GoneReason) => void): () => void;
+  /** Calls back once if the member is gone or, before that, its breaker opens. Returns the call that ends the watch. */
+  watch(member: Member, onGone: (reason: GoneReason) => void, until?: WatchUntil): () => void;
   /** Says that a request met a dead end at the member. */
   failed(member: Member, reason: OpenReason): void;
   start(): void;
@@ -73,9 +76,9 @@ export function createBreakers(needs: BreakersNeeds, options: BreakerOptions = b
 
   return {
     openSince: (member) => entries.get(member.record.engineId)?.openSince(),
-    watch(member, onGone): () => void {
+    watch(member, onGone, until = 'breaker-open'): () => void {
       const entry = entryOf(member);
-      if (entry !== undefined) return entry.watch(onGone);
+      if (entry !== undefined) return entry.watch(onGone, until);
       onGone('dead');
       return nothing;
     },
@@ -96,7 +99,7 @@ export function createBreakers(needs: BreakersNeeds, options: BreakerOptions = b
 class MemberBreaker {
   readonly #needs: BreakersNeeds;
   readonly #options: BreakerOptions;
-  readonly #watchers = new Set<(reason: GoneReason) => void>();
+  readonly #watchers = new Map<(reason: GoneReason) => void, WatchUntil>();
   /** As of the current view, so that a probe goes where the member is now. */
   #member: Member;
   #state: BreakerState = freshBreaker;
@@ -113,8 +116,8 @@ class MemberBreaker {
     return this.#state.kind === 'closed' ? undefined : this.#state.sinceMs;
   }
 
-  watch(onGone: (reason: GoneReason) => void): () => void {
-    this.#watchers.add(onGone);
+  watch(onGone: (reason: GoneReason) => void, until: WatchUntil): () => void {
+    this.#watchers.set(onGone, until);
     return () => this.#watchers.delete(onGone);
   }
 
@@ -176,9 +179,9 @@ class MemberBreaker {
   }
 
   #tell(reason: GoneReason): void {
-    const watchers = [...this.#watchers];
-    this.#watchers.clear();
-    for (const watcher of watchers) watcher(reason);
+    const told = [...this.#watchers].filter(([, until]) => reason === 'dead' || until === reason);
+    for (const [watcher] of told) this.#watchers.delete(watcher);
+    for (const [watcher] of told) watcher(reason);
   }
 }
 

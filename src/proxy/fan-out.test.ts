@@ -79,7 +79,7 @@ describe('fan-out', () => {
         view: views.view(),
         signal: new AbortController().signal,
         deadlineMs,
-        timeout: 'opens-breaker',
+        breaker: 'opened',
         members: 'asked',
         ...options,
       },
@@ -102,7 +102,7 @@ describe('fan-out', () => {
         view: views.view(),
         signal: new AbortController().signal,
         deadlineMs,
-        timeout: 'opens-breaker',
+        breaker: 'opened',
         members: 'asked',
       },
     );
@@ -253,9 +253,22 @@ describe('fan-out', () => {
 
   it('does not open the breaker for a missed deadline of the slow class', async () => {
     faulty.serve(hanging);
-    assert.equal(reasonOf((await run({ timeout: 'tolerated' }))[2]), 'timeout');
+    assert.equal(reasonOf((await run({ breaker: 'heeded' }))[2]), 'timeout');
     faulty.serve(good);
     assert.equal(reasonOf((await run())[2]), undefined);
+  });
+
+  it('asks a member for work whose breaker is open, and waits for it while it opens', async () => {
+    faulty.serve(hanging);
+    const work = run({ deadlineMs: 5_000, breaker: 'ignored' });
+    await eventually(() => faulty.requests.length === 1);
+    assert.equal(reasonOf((await run({ deadlineMs: 100 }))[2]), 'timeout');
+    assert.equal(reasonOf((await run())[2]), 'breaker-open');
+    faulty.serve(good);
+    assert.equal(summary((await run({ breaker: 'ignored' }))[2]), 'faulty [{"Id":"good"}]');
+    const { nodeName, engineId } = faulty.member.record;
+    views.change([steady.member], [{ nodeName, engineId, reason: 'dead', sinceMs: 123 }]);
+    assert.equal(reasonOf((await work)[2]), 'dead');
   });
 
   it('asks no member for a client without authority over them', async () => {

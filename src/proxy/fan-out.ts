@@ -53,10 +53,11 @@ export interface FanOutOptions {
   /** To the first byte of a part, and from then on between two of its pieces, milliseconds; ten times that for all of it. */
   readonly deadlineMs: number;
   /**
-   * Whether a missed deadline opens the member's breaker. Not in the slow class (`size=1`): that an engine counts bytes
-   * for long says nothing of its other answers.
+   * A list opens the member's breaker with a missed deadline. Not so the slow class (`size=1`), which heeds it: that an
+   * engine counts bytes for long says nothing of its other answers. Work ignores it, for a node that is late is still to
+   * be pruned: it is waited for until it is dead.
    */
-  readonly timeout: 'opens-breaker' | 'tolerated';
+  readonly breaker: 'opened' | 'heeded' | 'ignored';
   /** Members are not asked for a client that has no authority over them (design.md, Trust). */
   readonly members: 'asked' | 'no-cluster-secret';
 }
@@ -94,7 +95,7 @@ export function isEngineGone(error: unknown): boolean {
 
 async function askOther(needs: FanOutNeeds, options: FanOutOptions, member: Member): Promise<Outcome> {
   if (options.members === 'no-cluster-secret') return missing(needs, 'no-cluster-secret');
-  const openSinceMs = needs.breakers.openSince(member);
+  const openSinceMs = options.breaker === 'ignored' ? undefined : needs.breakers.openSince(member);
   if (openSinceMs !== undefined) return { kind: 'missing', reason: 'breaker-open', sinceMs: openSinceMs };
 
   const controller = new AbortController();
@@ -102,10 +103,12 @@ async function askOther(needs: FanOutNeeds, options: FanOutOptions, member: Memb
   if (options.signal.aborted) onLeave();
   options.signal.addEventListener('abort', onLeave, { once: true });
   let gone: GoneReason | undefined;
-  const endWatch = needs.breakers.watch(member, (reason) => {
+  const onGone = (reason: GoneReason): void => {
     gone = reason;
     controller.abort(new AgentError('member-unreachable', `ask ${member.record.nodeName}: ${reason}`));
-  });
+  };
+  const until = options.breaker === 'ignored' ? 'dead' : 'breaker-open';
+  const endWatch = needs.breakers.watch(member, onGone, until);
   try {
     return { kind: 'answer', part: await needs.askMember(member, limitsOf(options, controller.signal)) };
   } catch (error) {
@@ -127,10 +130,8 @@ function missing({ now }: FanOutNeeds, reason: MissingReason): Outcome {
   return { kind: 'missing', reason, sinceMs: now() };
 }
 
-function opensBreaker(reason: MissingReason, { timeout }: FanOutOptions): reason is OpenReason {
-  return (
-    reason === 'refused' || reason === 'untrusted' || (reason === 'timeout' && timeout === 'opens-breaker')
-  );
+function opensBreaker(reason: MissingReason, { breaker }: FanOutOptions): reason is OpenReason {
+  return reason === 'refused' || reason === 'untrusted' || (reason === 'timeout' && breaker === 'opened');
 }
 
 /** Why there is no part, from what the fetch failed with. */

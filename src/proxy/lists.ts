@@ -141,8 +141,8 @@ function contentTypeOf(rawHeaders: readonly string[]): readonly string[] {
   return at === -1 ? [] : rawHeaders.slice(at, at + 2);
 }
 
-function deadlineOf(path: string, options: ListsOptions): Pick<FanOutOptions, 'deadlineMs' | 'timeout'> {
+function deadlineOf(path: string, options: ListsOptions): Pick<FanOutOptions, 'deadlineMs' | 'breaker'> {
   return countsBytes(path)
-    ? { deadlineMs: options.slowMemberTimeoutMs, timeout: 'tolerated' }
-    : { deadlineMs: options.memberTimeoutMs, timeout: 'opens-breaker' };
+    ? { deadlineMs: options.slowMemberTimeoutMs, breaker: 'heeded' }
+    : { deadlineMs: options.memberTimeoutMs, breaker: 'opened' };
 }

@@ -59,14 +59,14 @@ export function createAsk(needs: AskNeeds, options: AskOptions): Ask {
   };
 }
 
-function limitsOf(pace: Pace, options: AskOptions): Pick<FanOutOptions, 'deadlineMs' | 'timeout'> {
+function limitsOf(pace: Pace, options: AskOptions): Pick<FanOutOptions, 'deadlineMs' | 'breaker'> {
   switch (pace) {
     case 'list':
-      return { deadlineMs: options.memberTimeoutMs, timeout: 'opens-breaker' };
+      return { deadlineMs: options.memberTimeoutMs, breaker: 'opened' };
     case 'slow':
-      return { deadlineMs: options.slowMemberTimeoutMs, timeout: 'tolerated' };
+      return { deadlineMs: options.slowMemberTimeoutMs, breaker: 'heeded' };
     case 'work':
-      return { deadlineMs: workTimeoutMs, timeout: 'tolerated' };
+      return { deadlineMs: workTimeoutMs, breaker: 'ignored' };
   }
 }
 

@@ -232,7 +232,7 @@ export class EventStream {
         view,
         signal,
         deadlineMs: this.#options.memberTimeoutMs,
-        timeout: 'opens-breaker',
+        breaker: 'opened',
         members: this.#options.members,
       },
     );
