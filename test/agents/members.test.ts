@@ -17,7 +17,7 @@ import { createSigner } from '../support/signer.ts';
 import { startTestCluster, type TestCluster } from '../support/test-cluster.ts';
 
 const mebibyte = 1_048_576;
-const bodyBytes = scaled(256, 1_024) * mebibyte;
+const bodyBytes = scaled(128, 1_024) * mebibyte;
 const maxGrowthBytes = 32 * mebibyte;
 const farContainer = { ...ttyContainer, id: 'f'.repeat(64), name: 'far' };
 const browser = { Cookie: 'session=c0okie', Authorization: 'Bearer t0ken' };

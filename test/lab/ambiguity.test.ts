@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 
-import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
+import { type AgentLab, createAgentLab, patient, printLogsOnFailure } from '../support/agent-lab.ts';
 import { eventually } from '../support/eventually.ts';
 import { busyboxImage } from '../support/lab/images.ts';
 import type { LabNode } from '../support/lab/node.ts';
@@ -22,7 +22,7 @@ describe('an ambiguous name on the cluster socket', function () {
   let third: LabNode;
 
   before(async () => {
-    agents = await createAgentLab({ nodes: 3, swarm: false });
+    agents = await createAgentLab({ nodes: 3, swarm: false, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
     second = agents.node(2);

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, afterEach, before, describe, it } from 'mocha';
 
-import { type AgentLab, createAgentLab, printLogsOnFailure, ready, report } from '../support/agent-lab.ts';
+import {
+  type AgentLab,
+  createAgentLab,
+  patient,
+  printLogsOnFailure,
+  ready,
+  report,
+} from '../support/agent-lab.ts';
 import { askEngine } from '../support/churn.ts';
 import { type EventClient, followEvents } from '../support/event-client.ts';
 import { eventually } from '../support/eventually.ts';
@@ -27,7 +34,7 @@ describe('merged events in the lab', function () {
   const open: EventClient[] = [];
 
   before(async () => {
-    agents = await createAgentLab({ nodes: 3, swarm: true, managers: 2 });
+    agents = await createAgentLab({ nodes: 3, swarm: true, managers: 2, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
   });

@@ -17,7 +17,7 @@ import {
 import { deployedStack, type StackRun } from '../conformance/suite/portainer-cli.ts';
 import { tarHead, tarTail } from '../conformance/suite/tar.ts';
 import { uploadForm } from '../conformance/suite/upload-form.ts';
-import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
+import { type AgentLab, createAgentLab, patient, printLogsOnFailure } from '../support/agent-lab.ts';
 import { eventually } from '../support/eventually.ts';
 import { runCommand } from '../support/lab/command.ts';
 import { busyboxImage } from '../support/lab/images.ts';
@@ -37,7 +37,7 @@ describe('a Portainer server', function () {
   let stack: StackRun | undefined;
 
   before(async () => {
-    agents = await createAgentLab({ nodes: 3, swarm: true });
+    agents = await createAgentLab({ nodes: 3, swarm: true, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
     bench = await createBench({

@@ -3,7 +3,7 @@
 
 import { after, before, describe, it } from 'mocha';
 
-import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
+import { type AgentLab, createAgentLab, patient, printLogsOnFailure } from '../support/agent-lab.ts';
 import { type CliBinary, findDockerClis } from '../support/docker-cli.ts';
 import { isLong, scaled } from '../support/scale.ts';
 import {
@@ -45,18 +45,29 @@ const ownerCases: readonly Case[] = [
 const clusterCases: readonly Case[] = [...socketListCases, ...socketSystemCases, ...socketManagerCases];
 const swarm: readonly Case[] = [...socketOverlayCases, ...socketSwarmCases];
 
-// node-1 is the manager, the others are workers. Between them the CLIs ask from every node for the whole cluster. What is
-// on each other node is asked for by the required CLI, and by the others at full length.
-const clis = findDockerClis().map((cli, at) =>
+// node-1 is the manager, the others are workers. Between them the CLIs ask from every node, for the whole cluster and for what
+// is on each node; at full length, or alone, each of them does.
+const binaries = findDockerClis();
+const areAllWhole = isLong || binaries.length === 1;
+const clis = binaries.map((cli, at) =>
   at === 0
-    ? { cli, routes: routesTo(2, 3, 1), clusterFrom: [1, 2], swarmRoutes: 2 }
+    ? {
+        cli,
+        routes: someOf(routesTo(2, 3, 1), 0, 2),
+        clusterFrom: areAllWhole ? [1, 2] : [1],
+        swarmRoutes: 2,
+      }
     : {
         cli,
-        routes: isLong ? routesTo(3, 1, 2) : routesTo(3, 1, 2).slice(-1),
-        clusterFrom: [3],
+        routes: someOf(routesTo(3, 1, 2), 1),
+        clusterFrom: areAllWhole ? [3] : [2],
         swarmRoutes: scaled(1, 2),
       },
 );
+
+function someOf(routes: readonly SocketRoute[], ...short: readonly number[]): readonly SocketRoute[] {
+  return areAllWhole ? routes : routes.filter((_route, at) => short.includes(at));
+}
 
 function routesTo(...owners: readonly [number, number, number]): readonly SocketRoute[] {
   return owners.map((owner, at) => ({ entry: at + 1, owner }));
@@ -68,7 +79,7 @@ describe('the docker CLI on the cluster socket', function () {
   let bench: SocketBench;
 
   before(async () => {
-    agents = await createAgentLab({ nodes: 3, swarm: true });
+    agents = await createAgentLab({ nodes: 3, swarm: true, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
     bench = await createSocketBench(agents.nodes);

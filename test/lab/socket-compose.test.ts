@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { access } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 
-import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
+import { type AgentLab, createAgentLab, patient, printLogsOnFailure } from '../support/agent-lab.ts';
 import {
   type ComposeProjects,
   clusterSocketOf,
@@ -38,7 +38,7 @@ describe('docker-compose on the cluster socket', function () {
   let second: LabNode;
 
   before(async () => {
-    agents = await createAgentLab({ nodes: 3, swarm: false });
+    agents = await createAgentLab({ nodes: 3, swarm: false, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
     compose = createComposeProjects();

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { access } from 'node:fs/promises';
 import { after, before, describe, it } from 'mocha';
 
-import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
+import { type AgentLab, createAgentLab, patient, printLogsOnFailure } from '../support/agent-lab.ts';
 import { clusterSocketOf } from '../support/compose-project.ts';
 import { ask, type Question } from '../support/differential.ts';
 import {
@@ -32,7 +32,7 @@ describe('the cluster socket of one member', function () {
   let fixture: Fixture;
 
   before(async () => {
-    agents = await createAgentLab({ nodes: 1, swarm: true });
+    agents = await createAgentLab({ nodes: 1, swarm: true, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
     node = agents.node(1);
@@ -81,7 +81,7 @@ describe('the cluster socket of three members', function () {
   let agents: AgentLab;
 
   before(async () => {
-    agents = await createAgentLab({ nodes: 3, swarm: true });
+    agents = await createAgentLab({ nodes: 3, swarm: true, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
     await eventually(() => access(clusterSocketOf(agents.node(2))));

@@ -6,7 +6,7 @@ import { access } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'mocha';
 
-import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
+import { type AgentLab, createAgentLab, patient, printLogsOnFailure } from '../support/agent-lab.ts';
 import { clusterSocketOf, nodeSocketOf } from '../support/compose-project.ts';
 import { eventually } from '../support/eventually.ts';
 import { runCommand } from '../support/lab/command.ts';
@@ -36,7 +36,7 @@ describe('an SDK on the cluster socket', function () {
   let owner: LabNode;
 
   before(async () => {
-    agents = await createAgentLab({ nodes: 3, swarm: false });
+    agents = await createAgentLab({ nodes: 3, swarm: false, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
     entry = agents.node(1);
