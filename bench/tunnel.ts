@@ -4,8 +4,9 @@
 
 import { ensurePackages, goPackages, tunnelPackages } from '../scripts/debian-packages.ts';
 import { startGoChiselServer } from '../test/support/chisel-go/chisel-go.ts';
+import { freePort } from '../test/support/free-port.ts';
 import { startOpenSsh } from '../test/support/openssh.ts';
-import { dial, freePort, startTunnelBed } from '../test/support/tunnel-bed.ts';
+import { dial, startTunnelBed } from '../test/support/tunnel-bed.ts';
 import { startSshTunnelServer } from '../test/support/tunnel-servers.ts';
 import type { TunnelLoad } from './tunnel-load.ts';
 import { start } from './tunnel-process.ts';

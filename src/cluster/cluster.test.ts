@@ -6,14 +6,13 @@ import { createServer } from 'node:net';
 import {
   addressOf,
   factsOf,
-  freePort,
-  isFree,
   nameIn,
   sees,
   type TestAgent,
   useTestAgents,
 } from '../../test/support/cluster-agent.ts';
 import { eventually } from '../../test/support/eventually.ts';
+import { freePort, isFree } from '../../test/support/free-port.ts';
 import { AgentError } from '../errors.ts';
 
 const forever = new AbortController().signal;
@@ -24,7 +23,7 @@ describe('cluster', function () {
   const start = useTestAgents();
 
   it('is one joined member without a Swarm and without seeds, and listens nowhere', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const { cluster } = await start({ index: 1, port });
     const view = cluster.view();
     assert.equal(view.state, 'joined');
@@ -33,7 +32,7 @@ describe('cluster', function () {
   });
 
   it('forms one cluster of five from all sides, whoever starts first', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const agents = await Promise.all(
       [1, 2, 3, 4, 5].map((index) => start({ index, port, seeds: [1, 2, 3, 4, 5] })),
     );
@@ -54,7 +53,7 @@ describe('cluster', function () {
   });
 
   it('forgets a member that leaves at once, and takes it back when it starts again', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const seeds = [1, 2, 3];
     const [first, second, third] = await Promise.all(seeds.map((index) => start({ index, port, seeds })));
     assert.ok(first !== undefined && second !== undefined && third !== undefined);
@@ -67,7 +66,7 @@ describe('cluster', function () {
   });
 
   it('waits for a DNS that is dead, and joins as soon as it is back', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     let dead = true;
     const lookup = async (host: string): Promise<readonly string[]> => {
       if (host === 'tasks.agent' && dead) throw new AgentError('timeout', 'look up: no answer');
@@ -85,7 +84,7 @@ describe('cluster', function () {
   });
 
   it('is joined when the Swarm has no other task than its own', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const lookup = async (host: string): Promise<readonly string[]> =>
       host === 'tasks.agent' ? [addressOf(1)] : [host];
     const { cluster } = await start({ index: 1, port, addr: 'tasks.agent', lookup, inSwarm: true });
@@ -94,7 +93,7 @@ describe('cluster', function () {
   });
 
   it('never lets in an agent with another secret, or with none', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const seeds = [1, 2, 3, 4];
     const [first, second] = await Promise.all(
       [1, 2].map((index) => start({ index, port, seeds, secret: 'right' })),
@@ -113,7 +112,7 @@ describe('cluster', function () {
   });
 
   it('tells the others of a promotion', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const seeds = [1, 2];
     const [first, second] = await Promise.all(
       seeds.map((index) => start({ index, port, seeds, inSwarm: true })),
@@ -129,7 +128,7 @@ describe('cluster', function () {
   });
 
   it('leaves no socket and no timer after stop, also when stopped while joining', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const seeds = [1, 2, 3];
     const agents = await Promise.all(seeds.map((index) => start({ index, port, seeds })));
     await eventually(() => agents.every(sees(3)), { withinMs: 5_000 });
@@ -143,7 +142,7 @@ describe('cluster', function () {
   });
 
   it('diagnoses how far it gets at each address: members, refusals, and agents with another secret', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const { cluster } = await start({ index: 1, port, seeds: [1, 2, 3, 4], secret: 'one' });
     await start({ index: 2, port, seeds: [1], secret: 'one' });
     await start({ index: 3, port, seeds: [1], secret: 'another' });
@@ -176,7 +175,7 @@ describe('cluster', function () {
   });
 
   it('says why there is nothing to diagnose', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const { cluster } = await start({ index: 1, port });
     assert.deepEqual(await cluster.diagnose(forever), {
       state: { kind: 'alone' },

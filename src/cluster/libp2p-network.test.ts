@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { eventually } from '../../test/support/eventually.ts';
+import { freePort } from '../../test/support/free-port.ts';
 import { AgentError } from '../errors.ts';
 import { silentLogger } from '../log.ts';
 import { encodeFrame } from './frames.ts';
@@ -44,7 +45,7 @@ describe('libp2p network', function () {
   let port = 0;
 
   beforeEach(async () => {
-    port = await freePort();
+    port = await freePort('127.0.0.2');
   });
   afterEach(async () => {
     await Promise.all(running.splice(0).map((network) => network.stop()));
@@ -255,12 +256,3 @@ describe('libp2p network', function () {
     assert.ok(maxHalfOpenPerHost * 4 <= maxIncomingPending);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.2', listening));
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}

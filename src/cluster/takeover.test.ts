@@ -2,15 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import {
-  addressOf,
-  factsOf,
-  freePort,
-  isFree,
-  sees,
-  useTestAgents,
-} from '../../test/support/cluster-agent.ts';
+import { addressOf, factsOf, sees, useTestAgents } from '../../test/support/cluster-agent.ts';
 import { eventually } from '../../test/support/eventually.ts';
+import { freePort, isFree } from '../../test/support/free-port.ts';
 import { silentLogger } from '../log.ts';
 import { createLibp2pNetwork } from './libp2p-network.ts';
 import { createIdentity, signRecord } from './record.ts';
@@ -22,7 +16,7 @@ describe('takeover', function () {
   const start = useTestAgents();
 
   it('steps down for a newer agent of the same engine, and takes over when that one is gone', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const seeds = [1, 2, 3];
     const older = await start({ index: 1, port, seeds });
     const other = await start({ index: 2, port, seeds });
@@ -39,7 +33,7 @@ describe('takeover', function () {
   });
 
   it('does not step down for a stranger that names the address of a live member', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const seeds = [1, 2];
     const agents = await Promise.all(seeds.map((index) => start({ index, port, seeds })));
     const [claimed] = agents;
@@ -92,7 +86,7 @@ describe('takeover', function () {
   });
 
   it('takes part at another address when its container got one', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     let host = [addressOf(1)];
     const seeds = [1, 2, 3];
     const other = await start({ index: 2, port, seeds });
@@ -115,7 +109,7 @@ describe('takeover', function () {
   });
 
   it('ends what it began in one Swarm before it begins in the next', async () => {
-    const port = await freePort();
+    const port = await freePort(addressOf(1));
     const seeds = [1, 2];
     const lookup = async (host: string): Promise<readonly string[]> =>
       host === 'tasks.agent' ? [addressOf(1), addressOf(2)] : [host];

@@ -14,10 +14,10 @@ import {
 import { type EdgeServer, startEdgeServer } from '../support/edge-server/edge-server.ts';
 import { requireTunnel, startChisel, tunnelOf } from '../support/edge-tunnel.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { type RawAnswer, requestRaw } from '../support/raw-http.ts';
 import { isLong } from '../support/scale.ts';
 import { createSigner } from '../support/signer.ts';
-import { freePort } from '../support/spawn-agent.ts';
 
 const pollWithin = { withinMs: 20_000, everyMs: 50 };
 const form = { 'Content-Type': 'application/x-www-form-urlencoded' };

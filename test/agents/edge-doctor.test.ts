@@ -11,9 +11,10 @@ import { type EdgeAgentUnderTest, startEdgeAgent } from '../support/edge-agents.
 import { startEdgeServer } from '../support/edge-server/edge-server.ts';
 import { requireTunnel, startChisel } from '../support/edge-tunnel.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { flotilla } from '../support/run-cli.ts';
 import { isLong } from '../support/scale.ts';
-import { freePort } from '../support/spawn-agent.ts';
+
 import { createTestCertificate } from '../support/test-certificate.ts';
 
 /** For five agents at once: a start, one poll interval, and an attempt that waits for a name server. */

@@ -10,10 +10,10 @@ import type { ChiselServer } from '../support/edge-server/chisel-server.ts';
 import { type EdgeServer, startEdgeServer } from '../support/edge-server/edge-server.ts';
 import { requireTunnel, startChisel, tunnelOf } from '../support/edge-tunnel.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { type RawAnswer, type RawRequest, requestRaw } from '../support/raw-http.ts';
 import { isLong } from '../support/scale.ts';
 import { createSigner, type Signer } from '../support/signer.ts';
-import { freePort } from '../support/spawn-agent.ts';
 
 const openWithin = { withinMs: 20_000, everyMs: 50 };
 /** Of no host: RFC 5737. */

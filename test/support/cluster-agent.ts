@@ -1,8 +1,6 @@
 // Whole cluster members on loopback addresses, each with an engine of its own that says what the test sets.
 
-import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:net';
 import { afterEach } from 'mocha';
 import { systemClock } from '../../src/cluster/clock.ts';
 import {
@@ -138,23 +136,3 @@ export const sees =
   (count: number) =>
   ({ cluster }: TestAgent): boolean =>
     cluster.view().members.length === count;
-
-/** A port that is free on the first address is taken for all: nothing else uses these addresses. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, addressOf(1), resolve);
-  await promise;
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}
-
-export async function isFree(host: string, port: number): Promise<boolean> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  server.once('error', () => resolve(false));
-  server.listen(port, host, () => server.close(() => resolve(true)));
-  return promise;
-}

@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import type { SwarmState } from './engine/model.ts';
 import { eventually } from './eventually.ts';
 import { type FakeEngine, startFakeEngine } from './fake-engine.ts';
+import { freePort } from './free-port.ts';
 import { type RawAddress, type RawAnswer, type RawRequest, requestRaw } from './raw-http.ts';
-import { freePort, type SpawnedAgent, spawnAgent } from './spawn-agent.ts';
+import { type SpawnedAgent, spawnAgent } from './spawn-agent.ts';
 
 export const testEdgeId = '7e2b0a0d-0f0e-4f0c-9a57-3f7c2d0b6c11';
 

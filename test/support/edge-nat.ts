@@ -5,10 +5,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type AgentLab, ready } from './agent-lab.ts';
 import { type EdgeServer, startEdgeServer } from './edge-server/edge-server.ts';
 import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
 import type { LabAgent } from './lab/agents.ts';
 import type { LabNode } from './lab/node.ts';
 import { type RawAnswer, type RawRequest, requestRaw } from './raw-http.ts';
-import { encryptCredentials, freePort, type TunnelServer, testEdgeId } from './tunnel-bed.ts';
+import { encryptCredentials, type TunnelServer, testEdgeId } from './tunnel-bed.ts';
 
 export interface EdgeSite extends AsyncDisposable {
   readonly portainer: EdgeServer;

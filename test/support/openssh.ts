@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
-import { freePort } from './tunnel-bed.ts';
+import { freePort } from './free-port.ts';
 
 export interface OpenSsh extends AsyncDisposable {
   readonly port: number;

@@ -3,8 +3,8 @@
 import { equal } from 'node:assert/strict';
 import { type AgentUnderTest, startAgentUnderTest } from './checks.ts';
 import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
 import { createSigner } from './signer.ts';
-import { freePort } from './spawn-agent.ts';
 
 export interface TestClusterOptions {
   /** Node names; the first one is the manager. */

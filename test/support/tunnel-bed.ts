@@ -8,6 +8,7 @@ import type { Tunnel, TunnelOrder, TunnelState } from '../../src/edge/edge.ts';
 import { createTunnel, type TunnelOptions } from '../../src/edge/tunnel/tunnel.ts';
 import { silentLogger } from '../../src/log.ts';
 import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
 
 export const testEdgeId = '7e2b0a0d-0f0e-4f0c-9a57-3f7c2d0b6c11';
 
@@ -142,15 +143,6 @@ export async function dial(port: number, host: string = '127.0.0.1'): Promise<So
   const socket = connect({ port, host, allowHalfOpen: true, noDelay: true });
   await once(socket, 'connect');
   return socket;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Sends the bytes and resolves with as many, then leaves. */

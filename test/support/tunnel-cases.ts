@@ -6,12 +6,12 @@ import { once } from 'node:events';
 import { Agent, createServer, get } from 'node:http';
 import { createServer as createNetServer } from 'node:net';
 import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
 import {
   type BedOptions,
   dial,
   echoed,
   encryptCredentials,
-  freePort,
   startTunnelBed,
   type TunnelBed,
   type TunnelServer,

@@ -5,7 +5,8 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { freePort, type TunnelServer } from '../tunnel-bed.ts';
+import { freePort } from '../free-port.ts';
+import type { TunnelServer } from '../tunnel-bed.ts';
 import { tunnelVectors } from '../tunnel-vectors.ts';
 
 const source = join(import.meta.dirname, 'main.go');
