@@ -30,9 +30,9 @@ const convergedWithinMs = 5_000;
 /** An engine does not tell of a change: it is asked every few seconds. */
 const roleWithinMs = 7_000;
 const lossPercent = 5;
-const lossMs = scaled(30_000, 600_000);
+const lossMs = scaled(15_000, 600_000);
 const partitionMs = scaled(8_000, 60_000);
-const dnsDeadMs = scaled(15_000, 60_000);
+const dnsDeadMs = scaled(8_000, 60_000);
 const testTimeoutMs = 60_000 + Math.max(lossMs, partitionMs, dnsDeadMs);
 const agentsName = 'tasks.agent';
 
