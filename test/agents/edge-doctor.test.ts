@@ -14,7 +14,6 @@ import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { flotilla } from '../support/run-cli.ts';
 import { isLong } from '../support/scale.ts';
-
 import { createTestCertificate } from '../support/test-certificate.ts';
 
 /** For five agents at once: a start, one poll interval, and an attempt that waits for a name server. */

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'mocha';
 
 import { type AgentLab, createAgentLab, patient, printLogsOnFailure } from '../support/agent-lab.ts';
 import { type CliBinary, findDockerClis } from '../support/docker-cli.ts';
-import { isLong, scaled } from '../support/scale.ts';
+import { isLong } from '../support/scale.ts';
 import {
   createSocketBench,
   type SocketBench,
@@ -55,13 +55,11 @@ const clis = binaries.map((cli, at) =>
         cli,
         routes: someOf(routesTo(2, 3, 1), 0, 2),
         clusterFrom: areAllWhole ? [1, 2] : [1],
-        swarmRoutes: 2,
       }
     : {
         cli,
         routes: someOf(routesTo(3, 1, 2), 1),
         clusterFrom: areAllWhole ? [3] : [2],
-        swarmRoutes: scaled(1, 2),
       },
 );
 
@@ -110,8 +108,8 @@ describe('the docker CLI on the cluster socket', function () {
   describe('with the Swarm', function () {
     this.timeout(swarmCaseTimeoutMs);
     // On the manager and on a worker.
-    const tests = clis.flatMap(({ cli, routes, swarmRoutes }) =>
-      routes.slice(0, swarmRoutes).flatMap((route) =>
+    const tests = clis.flatMap(({ cli, routes }) =>
+      routes.slice(0, 2).flatMap((route) =>
         testsOf(swarm, cli, route).map(({ name, run }) => ({
           name: `${cli.version}, connected to node-${route.entry}: ${name}`,
           run,
