@@ -130,6 +130,46 @@ describe('agent-transport', () => {
     await rejectsWith(impatient.to(member).fetch(get, limits), 'member-unreachable');
   });
 
+  it('waits for a handshake that takes its time, and ends those under way when the member dies', async () => {
+    const patient = createPeerTransports(views, { ...own, passSignature: false });
+    patient.start();
+    const dialed: net.Socket[] = [];
+    const slow = net.createServer((socket) => {
+      dialed.push(socket);
+      socket.on('error', () => socket.destroy());
+      if (dialed.length > 1) {
+        socket.resume();
+        return;
+      }
+      const passOn = (): void => {
+        const { peerPort } = peer.member.record;
+        const onward = net.connect(peerPort, '127.0.0.1');
+        socket.pipe(onward).pipe(socket);
+      };
+      // Longer than the time after which a lost packet is sent again.
+      setTimeout(passOn, 1_200);
+    });
+    slow.listen(0, '127.0.0.1');
+    await once(slow, 'listening');
+    const { port } = slow.address() as AddressInfo;
+    const member = memberOf({ ...peer.member.record, peerPort: port });
+    views.change([member]);
+    assert.equal((await patient.to(member).fetch(get, limits)).status, 200);
+
+    const [, far] = duplexPair();
+    const failures: unknown[] = [];
+    patient.to(member).splice(get, far, Buffer.alloc(0), {
+      endless: true,
+      answerHeaders: [],
+      onUnreachable: (error: unknown) => void failures.push(error),
+    });
+    await eventually(() => dialed.length === 2);
+    views.change([], [deathOf(peer)]);
+    await eventually(() => failures.length === 1 && dialed.every(({ destroyed }) => destroyed));
+    await patient.stop();
+    slow.close();
+  });
+
   it('reports a closed port as unreachable', async () => {
     const member = memberOf({ nodeName: 'closed', peerPort: await closedPort() });
     views.change([member]);

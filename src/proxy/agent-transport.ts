@@ -3,6 +3,7 @@
 // the member has died. One that left takes no new requests, and finishes those that it has.
 
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { Pool } from 'undici';
 import type { ClusterView, Member, MemberRecord } from '../cluster/cluster.ts';
 import { AgentError, nodeCode } from '../errors.ts';
@@ -57,6 +58,8 @@ export const maxListSockets: number = 32;
 export const maxShortSockets: number = 256;
 /** Sockets to one member for endless streams and transfers; more of them wait. */
 export const maxEndlessSockets: number = 8_192;
+/** A probe's own connection: probes follow one another, and one that hangs must not hold up the next. */
+const probeDialTimeoutMs = 1_000;
 /** How long an unused connection is kept, milliseconds; a peer that announces less is obeyed. */
 const idleSocketMs = 60_000;
 
@@ -177,11 +180,14 @@ interface Lane {
 }
 
 function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHeaderRules): Lane {
-  const lists = createPool(record, dialer, maxListSockets);
-  const short = createPool(record, dialer, maxShortSockets);
-  const endless = createPool(record, dialer, maxEndlessSockets);
+  const closed = new AbortController();
+  const dial = (timeoutMs?: number): Promise<TLSSocket> =>
+    dialer(record, { timeoutMs, signal: closed.signal });
+  const lists = createPool(record, dial, maxListSockets);
+  const short = createPool(record, dial, maxShortSockets);
+  const endless = createPool(record, dial, maxEndlessSockets);
   // Never reused: a connection from before a network cut may hang in TCP's back-off long after the network is back.
-  const probes = createPool(record, dialer, 1, 0);
+  const probes = createPool(record, () => dial(probeDialTimeoutMs), 1, 0);
   const pools = [lists, short, endless, probes];
   const [toLists, toShort, toEndless, toProbes] = [
     undiciDispatch(lists),
@@ -189,8 +195,7 @@ function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHead
     undiciDispatch(endless),
     undiciDispatch(probes),
   ];
-  const hijacks = new Set<Duplex>();
-  let closed = false;
+  const hijacks = createHijacks(record, dialer, { ...rules, keepUpgrade: true });
 
   const fetch = (
     request: ProxyRequest,
@@ -209,17 +214,7 @@ function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHead
         const headers = peerHeaders(request, rules);
         relay(forward.endless ? toEndless : toShort, request, req, res, { ...forward, headers });
       },
-      splice(request, client, head, { answerHeaders, onUnreachable }): void {
-        const dial = async (): Promise<Awaited<ReturnType<PeerDialer>>> => {
-          const socket = await dialer(record);
-          if (closed) socket.destroy();
-          hijacks.add(socket);
-          socket.once('close', () => hijacks.delete(socket));
-          return socket;
-        };
-        const spliceRules = { ...rules, keepUpgrade: true };
-        void splice(request, client, head, { dial, rules: spliceRules, answerHeaders, onUnreachable });
-      },
+      splice: hijacks.splice,
       fetch: (request, limits) => fetch(request, limits, []),
       open: (request, limits) =>
         sendTwice(request, limits, (left) =>
@@ -233,23 +228,61 @@ function createLane(record: MemberRecord, dialer: PeerDialer, rules: RequestHead
         throw new AgentError('member-unreachable', `probe ${record.nodeName}: status ${status}`);
     },
     async finish(): Promise<void> {
-      closed = true;
-      const ended = [...hijacks].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
-      await Promise.all([...ended, ...pools.map((pool) => pool.close().catch(() => undefined))]);
+      await Promise.all([hijacks.finish(), ...pools.map((pool) => pool.close().catch(() => undefined))]);
     },
     async close(): Promise<void> {
-      closed = true;
-      const gone = new AgentError(
-        'member-unreachable',
-        `reach agent ${record.nodeName}: it left, died or changed`,
-      );
-      for (const socket of hijacks) socket.destroy();
-      await Promise.all(pools.map((pool) => pool.destroy(gone)));
+      hijacks.close();
+      const reason = gone(record);
+      const destroyed = pools.map((pool) => pool.destroy(reason));
+      closed.abort(reason);
+      await Promise.all(destroyed);
     },
   };
 }
 
-function createPool(record: MemberRecord, dialer: PeerDialer, connections: number, pipelining = 1): Pool {
+function gone({ nodeName }: MemberRecord): AgentError {
+  return new AgentError('member-unreachable', `reach agent ${nodeName}: it left, died or changed`);
+}
+
+/** Hijacked connections to one member: each has its own. */
+interface Hijacks extends Pick<Transport, 'splice'> {
+  /** Resolves when all have ended; one that is not connected yet is something new, and refused. */
+  finish(): Promise<void>;
+  close(): void;
+}
+
+function createHijacks(record: MemberRecord, dialer: PeerDialer, rules: RequestHeaderRules): Hijacks {
+  const dials = new AbortController();
+  const open = new Set<Duplex>();
+
+  const dial = async (): Promise<Duplex> => {
+    const socket = await dialer(record, { signal: dials.signal });
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    return socket;
+  };
+
+  return {
+    splice(request, client, head, { answerHeaders, onUnreachable }): void {
+      void splice(request, client, head, { dial, rules, answerHeaders, onUnreachable });
+    },
+    async finish(): Promise<void> {
+      dials.abort(gone(record));
+      await Promise.all([...open].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+    },
+    close(): void {
+      dials.abort(gone(record));
+      for (const socket of open) socket.destroy();
+    },
+  };
+}
+
+function createPool(
+  record: MemberRecord,
+  dial: () => Promise<TLSSocket>,
+  connections: number,
+  pipelining = 1,
+): Pool {
   return new Pool(originOf(record), {
     connections,
     pipelining,
@@ -260,7 +293,7 @@ function createPool(record: MemberRecord, dialer: PeerDialer, connections: numbe
     keepAliveMaxTimeout: idleSocketMs,
     maxHeaderSize: 1024 * 1024,
     connect: (_options, callback) => {
-      dialer(record).then(
+      dial().then(
         (socket) => callback(null, socket),
         (error: Error) => callback(error, null),
       );

@@ -10,17 +10,25 @@ export interface PeerDialerOptions {
   /** Our certificate and key, PEM. */
   readonly cert: string;
   readonly key: string;
-  /** To the end of the TLS handshake, milliseconds. Default 1,000: members are one network away. */
+  /** To the end of the TLS handshake, milliseconds. */
   readonly connectTimeoutMs?: number;
+}
+
+export interface DialOptions {
+  /** In the place of the dialer's own. */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the attempt: rejects with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /**
  * Rejects with `member-untrusted` on another certificate, `timeout` when nobody answers, `member-unreachable` else.
  * The socket may be half-closed, and is nobody's until the promise resolves.
  */
-export type PeerDialer = (record: MemberRecord) => Promise<tls.TLSSocket>;
+export type PeerDialer = (record: MemberRecord, options?: DialOptions) => Promise<tls.TLSSocket>;
 
-const defaultConnectTimeoutMs = 1_000;
+/** A first packet that is lost is sent again after 1 s and 3 s (RFC 6298, 2): one lost packet must not fail a request. */
+const defaultConnectTimeoutMs = 5_000;
 /** Finds a peer that vanished under an idle stream, which no deadline covers. */
 const tcpKeepAliveMs = 30_000;
 
@@ -31,16 +39,18 @@ export function createPeerDialer(options: PeerDialerOptions): PeerDialer {
     minVersion: 'TLSv1.3',
   });
   const timeoutMs = options.connectTimeoutMs ?? defaultConnectTimeoutMs;
-  return (record) => dial(record, secureContext, timeoutMs);
+  return (record, dialed = {}) => dial(record, secureContext, dialed.timeoutMs ?? timeoutMs, dialed.signal);
 }
 
 function dial(
   record: MemberRecord,
   secureContext: tls.SecureContext,
   timeoutMs: number,
+  signal: AbortSignal | undefined,
 ): Promise<tls.TLSSocket> {
   const attempted = `dial agent ${record.nodeName} at ${record.address}:${record.peerPort}`;
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     // No `session`: a resumed one would show the certificate of an earlier handshake, which may not be valid any more.
     const target: tls.ConnectionOptions & net.SocketConstructorOpts & net.TcpSocketConnectOpts = {
       host: record.address,
@@ -52,14 +62,20 @@ function dial(
     const socket = tls.connect(target);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, tcpKeepAliveMs);
-    const fail = (error: AgentError): void => {
+    const settle = (): void => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    const fail = (error: unknown): void => {
+      settle();
       // The socket may report more than one error on its way down; the first is the one that counts.
       socket.off('error', onError).on('error', () => undefined);
       socket.destroy();
       reject(error);
     };
     const onError = (error: Error): void => fail(fromDial(error, attempted));
+    const onAbort = (): void => fail(signal?.reason);
+    signal?.addEventListener('abort', onAbort);
     const timer = setTimeout(
       () => fail(new AgentError('timeout', `${attempted}: no answer in ${timeoutMs} ms`)),
       timeoutMs,
@@ -70,7 +86,7 @@ function dial(
         fail(new AgentError('member-untrusted', `${attempted}: not the certificate of its member record`));
         return;
       }
-      clearTimeout(timer);
+      settle();
       socket.off('error', onError);
       resolve(socket);
     });
