@@ -18,8 +18,11 @@ import { freePort } from '../support/free-port.ts';
 import { type RawAnswer, requestRaw } from '../support/raw-http.ts';
 import { isLong } from '../support/scale.ts';
 import { createSigner } from '../support/signer.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 
 const pollWithin = { withinMs: 20_000, everyMs: 50 };
+/** What misses a member is told again after 30 s. */
+const spreadWithin = { withinMs: 60_000, everyMs: 50 };
 const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
 
 function bodyOf({ body }: RawAnswer): unknown {
@@ -38,7 +41,7 @@ async function polled(server: EdgeServer, count: number): Promise<void> {
 }
 
 describe('agent in Edge mode', function () {
-  this.timeout(isLong ? 240_000 : 90_000);
+  this.timeout(isLong ? 240_000 : 150_000);
 
   it('E1 takes a key by the API, keeps it with mode 0600, and has it after a restart', async () => {
     await using server = await startEdgeServer();
@@ -77,11 +80,12 @@ describe('agent in Edge mode', function () {
     await using server = await startEdgeServer();
     const startedMs = performance.now();
     await using edge = await startEdgeAgent({ env: { EDGE_KEY: server.key(), UPDATE_ID: '4' } });
+    const listensMs = performance.now();
     await polled(server, 2);
     const [first, second] = server.polls();
     ok(first !== undefined && second !== undefined);
-    const afterMs = first.atMs - startedMs;
-    ok(afterMs > 4_000 && afterMs < 12_000, `first poll after ${afterMs} ms`);
+    const afterMs = [first.atMs - startedMs, first.atMs - listensMs] as const;
+    ok(afterMs[0] > 4_000 && afterMs[1] < 9_000, `first poll after ${afterMs.join(' or ')} ms`);
     equal(first.path, '/api/endpoints/7/edge/status');
     for (const [name, value] of [
       ['x-portaineragent-edgeid', testEdgeId],
@@ -98,10 +102,13 @@ describe('agent in Edge mode', function () {
 
     server.say({ checkin: 1 });
     server.forget();
-    await polled(server, 4);
-    const times = server.polls().map(({ atMs }) => atMs);
-    const gapMs = (times[3] ?? 0) - (times[2] ?? 0);
-    ok(gapMs > 800 && gapMs < 2_500, `${gapMs} ms between polls`);
+    // One may be late on a busy machine, not all.
+    await eventually(() => {
+      const times = server.polls().map(({ atMs }) => atMs);
+      const gapsMs = times.slice(1).map((atMs, at) => atMs - (times[at] ?? 0));
+      const inTime = gapsMs.filter((gapMs) => gapMs > 800 && gapMs < 2_500);
+      ok(inTime.length >= 2, `${gapsMs.join(', ')} ms between polls`);
+    }, pollWithin);
   });
 
   it('E7 answers 403 without a key, 403 without a signature, and serves what is signed, over plain HTTP', async () => {
@@ -150,7 +157,7 @@ describe('agent in Edge mode', function () {
   });
 
   it('E5 makes a lost tunnel again, and says why while it cannot', async () => {
-    await using chisel = await startChisel();
+    await using chisel = await startChisel(await freePort());
     await using server = await startEdgeServer(tunnelOf(chisel));
     await using edge = await startEdgeAgent({ env: { EDGE_KEY: server.key() } });
     const port = await freePort();
@@ -215,10 +222,11 @@ describe('agent in Edge mode', function () {
     ok(leader !== undefined && second !== undefined && third !== undefined);
     // Given to a worker, whose own poller has nothing to do.
     const key = `key=${encodeURIComponent(server.key())}`;
-    const given = await requestRaw(third.page(), { method: 'POST', path: '/init', headers: form, body: key });
+    const page = await eventually(() => third.page());
+    const given = await requestRaw(page, { method: 'POST', path: '/init', headers: form, body: key });
     equal(given.status, 200);
     for (const { keyFile } of cluster.members) {
-      await eventually(async () => equal(await readFile(keyFile, 'utf8'), server.key()), pollWithin);
+      await eventually(async () => equal(await readFile(keyFile, 'utf8'), server.key()), spreadWithin);
     }
     for (const member of [leader, second]) {
       await eventually(() =>
@@ -235,9 +243,9 @@ describe('agent in Edge mode', function () {
 
     leader.engine.become({ swarm: 'worker' });
     second.engine.become({ swarm: 'manager' });
-    const changedMs = performance.now();
+    using changed = startStopwatch();
     await eventually(async () => match(await edgeReason(second), /^polls /), pollWithin);
-    const tookMs = performance.now() - changedMs;
+    const tookMs = changed.elapsedMs();
     ok(tookMs < 5_000 + 5_000 + 1_500, `took ${tookMs} ms`);
     await eventually(
       async () => equal(await edgeReason(leader), 'the agent on the leader polls'),

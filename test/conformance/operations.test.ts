@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { startAgentUnderTest, useAgent } from '../support/checks.ts';
 import { eventually } from '../support/eventually.ts';
 import type { SpawnedAgent } from '../support/spawn-agent.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 
 const program = join(import.meta.dirname, '../../src/flotilla.ts');
 
@@ -17,7 +18,7 @@ interface Run {
 
 function flotilla(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
   return new Promise((resolve) => {
-    const options = { env: { PATH: process.env.PATH, ...env }, timeout: 9_000 };
+    const options = { env: { PATH: process.env.PATH, ...env }, timeout: 25_000 };
     execFile(process.execPath, [program, ...argv], options, (error, out, err) => {
       const code = typeof error?.code === 'number' ? error.code : error === null ? 0 : -1;
       resolve({ code, out, err });
@@ -30,7 +31,8 @@ async function get({ metrics }: SpawnedAgent, path: string): Promise<readonly [n
   return [response.status, await response.text()];
 }
 
-describe('operation', () => {
+describe('operation', function () {
+  this.timeout(60_000);
   const under = useAgent({ engine: { name: 'node1' } });
 
   it('is healthy, ready, and says the same on the command line', async () => {
@@ -77,14 +79,15 @@ describe('operation', () => {
         assert.equal(status, 503);
         assert.match(body, /unreachable for \d+ s/);
       },
-      { withinMs: 8_000 },
+      { withinMs: 30_000 },
     );
     assert.equal((await get(agent, '/healthz'))[0], 200);
     await engine.up();
   });
 });
 
-describe('start and end', () => {
+describe('start and end', function () {
+  this.timeout(60_000);
   it('reports every fault of the configuration at once, with code 2', async () => {
     const { code, err } = await flotilla(['agent', '--host', 'here'], { AGENT_PORT: 'x', AGENT_SECRET: ' ' });
     assert.equal(code, 2);
@@ -101,9 +104,9 @@ describe('start and end', () => {
     await connection.request({ path: '/containers/web/logs?follow=1&stdout=1', headers: signer.headers() });
     assert.equal((await connection.head()).status, 200);
     assert.equal(engine.feeds.openStreams(), 1);
-    const startedMs = performance.now();
+    using stopping = startStopwatch();
     assert.equal(await agent.stop(), 0);
-    assert.ok(performance.now() - startedMs < 5_000);
+    assert.ok(stopping.elapsedMs() < 5_000);
     assert.ok(agent.logLines().some(({ msg }) => msg === 'stopped'));
   });
 });

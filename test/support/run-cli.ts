@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const program: string = join(import.meta.dirname, '../../src/flotilla.ts');
-const runTimeoutMs = 8_000;
+const runTimeoutMs = 15_000;
 
 export interface Run {
   readonly code: number;

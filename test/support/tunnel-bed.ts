@@ -1,14 +1,15 @@
 // A tunnel between a real server on loopback and an API of the test's own, with a path in between that can be cut.
-// Its clock may run faster than ours, so that what takes half a minute is seen in a second.
+// Its clock may run faster than ours, so that what takes half a minute is seen in seconds.
 
 import { createCipheriv, createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { Tunnel, TunnelOrder, TunnelState } from '../../src/edge/edge.ts';
 import { createTunnel, type TunnelOptions } from '../../src/edge/tunnel/tunnel.ts';
-import { silentLogger } from '../../src/log.ts';
+import { type LogFields, silentLogger } from '../../src/log.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
+import { startStopwatch } from './stopwatch.ts';
 
 export const testEdgeId = '7e2b0a0d-0f0e-4f0c-9a57-3f7c2d0b6c11';
 
@@ -49,6 +50,8 @@ export interface TunnelBed extends AsyncDisposable {
   /** Of the tunnel's clock. */
   nowMs(): number;
   until(kind: TunnelState['kind'], withinMs?: number): Promise<void>;
+  /** Why the tunnel was not open, each time that it waited. */
+  reasons(): readonly string[];
   opened(order?: TunnelOrder): Promise<void>;
 }
 
@@ -64,6 +67,9 @@ export interface BedOptions {
   readonly speed?: number;
 }
 
+/** A fast clock must not make half a minute of silence out of a moment in which the machine stood still. */
+const maxStepMs = 25;
+
 export async function startTunnelBed(options: BedOptions): Promise<TunnelBed> {
   const { speed = 1 } = options;
   const server = await options.startServer();
@@ -71,7 +77,12 @@ export async function startTunnelBed(options: BedOptions): Promise<TunnelBed> {
   const path = await startPath(server.port);
   const port = await freePort();
   server.allow(port);
-  const nowMs = (): number => performance.now() * speed;
+  const watch = speed === 1 ? undefined : startStopwatch(maxStepMs);
+  const nowMs = (): number => (watch === undefined ? performance.now() : watch.elapsedMs() * speed);
+  const reasons: string[] = [];
+  const note = (_event: string, { reason }: LogFields = {}): void => {
+    if (typeof reason === 'string') reasons.push(reason);
+  };
   const tunnel = createTunnel(
     {
       dialLocal: options.dialLocal ?? (() => dial(api.port)),
@@ -84,7 +95,7 @@ export async function startTunnelBed(options: BedOptions): Promise<TunnelBed> {
         },
       },
       random: Math.random,
-      log: silentLogger,
+      log: { ...silentLogger, warn: note, debug: note },
     },
     {
       edgeId: testEdgeId,
@@ -117,12 +128,14 @@ export async function startTunnelBed(options: BedOptions): Promise<TunnelBed> {
     order,
     nowMs,
     until,
+    reasons: () => reasons,
     async opened(wanted = order): Promise<void> {
       tunnel.open(wanted);
       await until('open');
     },
     async [Symbol.asyncDispose](): Promise<void> {
       await tunnel.close();
+      watch?.[Symbol.dispose]();
       await path[Symbol.asyncDispose]();
       await server[Symbol.asyncDispose]();
       await api[Symbol.asyncDispose]();

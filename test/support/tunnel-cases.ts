@@ -20,7 +20,10 @@ import {
 const deadPeerMs = 30_000;
 /** Two of Portainer's usual poll intervals. */
 const recoveryMs = 10_000;
-const speed = 20;
+/** For what takes seconds also where the machine has time. */
+const longerMs = 20_000;
+/** What comes of the server's process has a second for the ten that the tunnel gives it. */
+const speed = 10;
 
 export function tunnelCases(startServer: () => Promise<TunnelServer>): void {
   const startBed = (options: Omit<BedOptions, 'startServer'> = {}): Promise<TunnelBed> =>
@@ -139,10 +142,11 @@ export function tunnelCases(startServer: () => Promise<TunnelServer>): void {
     await once(client, 'data');
     const sinceMs = bed.nowMs();
     bed.path.blackHole();
-    await bed.until('waiting');
+    // It waits for a moment only before it tries again.
+    await eventually(() => bed.tunnel.state().kind !== 'open');
     const noticedMs = bed.nowMs() - sinceMs;
     assert.ok(noticedMs <= deadPeerMs, `${noticedMs} ms`);
-    assert.match(stateReason(bed), /silent for \d+ s/);
+    assert.match(bed.reasons().join('\n'), /silent for \d+ s/);
     await eventually(() => assert.equal(bed.api.connections(), 0));
     bed.path.heal();
     await works(bed);
@@ -150,10 +154,10 @@ export function tunnelCases(startServer: () => Promise<TunnelServer>): void {
   });
 
   it('stays open when there is nothing to carry for a long time', async () => {
-    await using bed = await startBed({ speed: 100 });
+    await using bed = await startBed({ speed });
     await bed.opened();
     const sinceMs = bed.nowMs();
-    await eventually(() => bed.nowMs() - sinceMs > 2 * deadPeerMs);
+    await eventually(() => bed.nowMs() - sinceMs > 1.5 * deadPeerMs, { withinMs: longerMs });
     assert.equal(bed.tunnel.state().kind, 'open');
     assert.equal(bed.server.logins(), 1);
   });
@@ -220,13 +224,13 @@ export function tunnelCases(startServer: () => Promise<TunnelServer>): void {
   });
 
   it('E6 closes when unused for its time, and never while in use', async () => {
-    await using bed = await startBed({ tunnel: { inactivityMs: 60_000 }, speed: 100 });
+    await using bed = await startBed({ tunnel: { inactivityMs: 10_000 }, speed });
     await bed.opened();
     const client = await dial(bed.order.port);
     client.write('x');
     await once(client, 'data');
     const sinceMs = bed.nowMs();
-    await eventually(() => bed.nowMs() - sinceMs > 3 * 60_000);
+    await eventually(() => bed.nowMs() - sinceMs > 3 * 10_000, { withinMs: longerMs });
     assert.equal(bed.tunnel.state().kind, 'open');
     client.destroy();
     await bed.until('closed');

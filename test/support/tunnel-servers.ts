@@ -6,6 +6,7 @@ import {
   type ChiselServerOptions,
   startChiselServer,
 } from './edge-server/chisel-server.ts';
+import { freePort } from './free-port.ts';
 import { type OpenSsh, startOpenSsh } from './openssh.ts';
 import type { TunnelServer } from './tunnel-bed.ts';
 import { tunnelVectors } from './tunnel-vectors.ts';
@@ -23,8 +24,10 @@ export async function startChiselTunnelServer(
   options: Pick<ChiselServerOptions, 'halfCloses'> = {},
 ): Promise<ChiselTunnelServer> {
   const hostKeyPem = tunnelVectors.chisel.hostKey.privateKeySec1Pem;
-  let chisel = await startChiselServer({ ...options, hostKeyPem, host });
-  const { port, fingerprint } = chisel;
+  // It is listened at again after a stop.
+  const port = await freePort(host);
+  let chisel = await startChiselServer({ ...options, hostKeyPem, host, port });
+  const { fingerprint } = chisel;
   let allowed = 0;
   const allow = (wanted: number): void => {
     allowed = wanted;

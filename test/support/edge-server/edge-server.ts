@@ -7,6 +7,7 @@ import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket, TlsOptions } from 'node:tls';
+import { freePort } from '../free-port.ts';
 import {
   type EdgeServerState,
   type PollBody,
@@ -113,7 +114,8 @@ export async function startEdgeServer(options: EdgeServerOptions = {}): Promise<
     await once(listening, 'listening');
     return listening;
   };
-  let server = await listen(options.port ?? 0);
+  // It is listened at again after a time down.
+  let server = await listen(options.port ?? (await freePort(host)));
   // A server that listens on TCP has such an address.
   const { port } = server.address() as AddressInfo;
   const url = `${options.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
