@@ -28,7 +28,7 @@ describe('listener', () => {
     const socket = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true });
     socket.resume().end();
     // The other side closes as well, long before the deadline of the handshake.
-    await once(socket, 'end', { signal: AbortSignal.timeout(2_000) });
+    await once(socket, 'end', { signal: AbortSignal.timeout(15_000) });
     socket.destroy();
     await listener.drain(AbortSignal.abort());
   });
@@ -37,7 +37,7 @@ describe('listener', () => {
     const { listener, port } = await open();
     for (const words of ['', 'GET /ping HTTP/1.1\r\nHost: agent\r\n\r\n', '\x16\x03\x01']) {
       const socket = net.connect({ host: '127.0.0.1', port });
-      const closed = once(socket, 'close', { signal: AbortSignal.timeout(5_000) });
+      const closed = once(socket, 'close', { signal: AbortSignal.timeout(15_000) });
       socket.on('error', () => undefined).resume();
       if (words !== '') socket.write(words, 'latin1');
       await closed;
@@ -50,7 +50,7 @@ describe('listener', () => {
     const socket = net.connect({ host: '127.0.0.1', port });
     await once(socket, 'connect');
     assert.equal(listener.state(), 'listening');
-    const closed = once(socket, 'close', { signal: AbortSignal.timeout(2_000) });
+    const closed = once(socket, 'close', { signal: AbortSignal.timeout(15_000) });
     socket.on('error', () => undefined).resume();
     await listener.drain(AbortSignal.timeout(100));
     await closed;

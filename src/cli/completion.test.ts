@@ -6,7 +6,7 @@ import { program, withControlSocket } from '../../test/support/run-cli.ts';
 import { commandSpecs } from './commands.ts';
 import { completionText } from './completion.ts';
 
-const bashTimeoutMs = 8_000;
+const bashTimeoutMs = 15_000;
 
 /** What bash offers behind this line; the line ends where the cursor is. */
 function offered(line: string, controlSocket = '/nowhere'): Promise<readonly string[]> {
@@ -27,7 +27,10 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
   });
 }
 
-describe('completion', () => {
+describe('completion', function () {
+  // Several shells, and an agent's CLI in some of them.
+  this.timeout(60_000);
+
   it('offers commands, their words and their options', async () => {
     assert.deepEqual(await offered('flotilla '), [
       'agent',

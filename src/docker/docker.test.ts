@@ -20,7 +20,7 @@ function dockerOn(
 ): Docker {
   return createDocker(
     { log: silentLogger, hostName: 'host', readProcFile: async () => '', nowMs: () => 1_000, ...needs },
-    { dockerSocket: engine.socketPath, refreshIntervalMs: noRefreshMs, requestTimeoutMs: 2_000, ...options },
+    { dockerSocket: engine.socketPath, refreshIntervalMs: noRefreshMs, requestTimeoutMs: 15_000, ...options },
   );
 }
 
@@ -157,8 +157,11 @@ describe('docker', () => {
     const engine = await startFakeEngine();
     const docker = dockerOn(engine);
     await withDocker(engine, docker, async () => {
+      // dockerode never settles then: it is the time that ends it.
+      const hasty = dockerOn(engine, { requestTimeoutMs: 500 });
       engine.failWith(() => ({ kind: 'cut-body' }));
-      await assert.rejects(docker.refresh(), AgentError);
+      await assert.rejects(hasty.refresh(), AgentError);
+      await hasty.stop(never);
       engine.failWith(() => ({ kind: 'garbage' }));
       await assert.rejects(docker.refresh(), isError('engine-unreachable'));
       engine.failWith(() => ({ kind: 'status', status: 200, body: {} }));

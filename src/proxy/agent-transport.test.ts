@@ -15,6 +15,7 @@ import {
   startFakePeer,
   type Views,
 } from '../../test/support/fake-peer.ts';
+import { freePort } from '../../test/support/free-port.ts';
 import { createTestIdentity } from '../../test/support/identity.ts';
 import type { MissingMember } from '../cluster/cluster.ts';
 import { AgentError, type ErrorCode } from '../errors.ts';
@@ -23,7 +24,9 @@ import type { FetchLimits, ProxyRequest } from './proxy.ts';
 
 const get: ProxyRequest = { method: 'GET', path: '/containers/json?all=1', rawHeaders: [] };
 const never = new AbortController().signal;
-const limits: FetchLimits = { signal: never, firstByteMs: 2_000, idleMs: 2_000, maxBytes: 1_000 };
+/** For members that answer: a machine with much to do may let them wait. */
+const patientMs = 15_000;
+const limits: FetchLimits = { signal: never, firstByteMs: patientMs, idleMs: patientMs, maxBytes: 1_000 };
 
 const deathOf = ({ member: { record } }: FakePeer): MissingMember => {
   return { nodeName: record.nodeName, engineId: record.engineId, reason: 'dead', sinceMs: 0 };
@@ -35,7 +38,7 @@ describe('agent-transport', () => {
   let views: Views;
   let transports: PeerTransports;
 
-  const create = (passSignature: boolean, connectTimeoutMs = 2_000): PeerTransports => {
+  const create = (passSignature: boolean, connectTimeoutMs = patientMs): PeerTransports => {
     const created = createPeerTransports(views, { ...own, passSignature, connectTimeoutMs });
     created.start();
     return created;
@@ -171,7 +174,7 @@ describe('agent-transport', () => {
   });
 
   it('reports a closed port as unreachable', async () => {
-    const member = memberOf({ nodeName: 'closed', peerPort: await closedPort() });
+    const member = memberOf({ nodeName: 'closed', peerPort: await freePort() });
     views.change([member]);
     await rejectsWith(transports.to(member).fetch(get, limits), 'member-unreachable');
   });
@@ -378,13 +381,4 @@ async function rejectsWith(result: Promise<unknown>, code: ErrorCode): Promise<v
     assert.equal(error.code, code, error.message);
     return true;
   });
-}
-
-async function closedPort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

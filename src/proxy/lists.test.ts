@@ -18,6 +18,8 @@ import { createEngineTransport, type EngineTransport } from './engine-transport.
 import { createLists, type ListAnswer, type Lists } from './lists.ts';
 
 const never = new AbortController().signal;
+/** For nodes that answer: a machine with much to do may let them wait. */
+const patientMs = 15_000;
 const list = {
   method: 'GET',
   path: '/containers/json',
@@ -57,7 +59,7 @@ describe('lists', () => {
     breakers.start();
     lists = createLists(
       { engine, askMember: transports.fetchDecorated, breakers, nodeName: () => 'self', now: () => 9_000 },
-      { memberTimeoutMs: 500, slowMemberTimeoutMs: 1_000, passSignature: false },
+      { memberTimeoutMs: patientMs, slowMemberTimeoutMs: patientMs, passSignature: false },
     );
   });
 
@@ -160,7 +162,7 @@ describe('lists', () => {
   it('shares an answer between requests that wait, in one view, and with one signature where members verify it', async () => {
     const signed = createLists(
       { engine, askMember: transports.fetchDecorated, breakers, nodeName: () => 'self' },
-      { memberTimeoutMs: 500, slowMemberTimeoutMs: 1_000, passSignature: true },
+      { memberTimeoutMs: patientMs, slowMemberTimeoutMs: patientMs, passSignature: true },
     );
     const ask = (of: Lists, signature: string): Promise<ListAnswer> => {
       const rawHeaders = ['X-PortainerAgent-Signature', signature];
@@ -190,10 +192,14 @@ describe('lists', () => {
   });
 
   it('gives `size=1` the slow deadline', async () => {
+    lists = createLists(
+      { engine, askMember: transports.fetchDecorated, breakers, nodeName: () => 'self' },
+      { memberTimeoutMs: 300, slowMemberTimeoutMs: patientMs, passSignature: false },
+    );
     serveEngine = (_req, res) =>
       void setTimeout(
         answering(() => '[{"Id":"slow"}]'),
-        700,
+        1_000,
         _req,
         res,
       );

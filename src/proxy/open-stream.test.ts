@@ -48,7 +48,7 @@ describe('open-stream', () => {
   });
 
   const open = (limits: Partial<OpenLimits> = {}): Promise<OpenAnswer> =>
-    engine.open(request, { signal: new AbortController().signal, firstByteMs: 2_000, ...limits });
+    engine.open(request, { signal: new AbortController().signal, firstByteMs: 15_000, ...limits });
 
   it('gives the head at once and the body as it comes', async () => {
     const { promise: body, resolve: send } = Promise.withResolvers<void>();

@@ -37,7 +37,7 @@ describe('relay', () => {
     });
     const answer = await fetch(`http://127.0.0.1:${await listen(front)}/`, {
       headers: { Connection: 'close' },
-      signal: AbortSignal.timeout(1_500),
+      signal: AbortSignal.timeout(15_000),
     });
     return { status: answer.status, body: await answer.text() };
   };
@@ -72,7 +72,7 @@ describe('relay', () => {
   };
 
   const get = (port: number, init: RequestInit = {}): Promise<Response> =>
-    fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(1_500), ...init });
+    fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(15_000), ...init });
 
   it('drops an answer that is declined, lets somebody else answer, and keeps the connection', async () => {
     const asked = new Set<unknown>();

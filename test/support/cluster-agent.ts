@@ -34,6 +34,8 @@ export interface TestAgentOptions {
   readonly local?: () => readonly string[];
   /** The name of its service, where it has a container. */
   readonly service?: string;
+  /** Default: a second. */
+  readonly probeIntervalMs?: number;
 }
 
 function createTestAgent(options: TestAgentOptions): TestAgent {
@@ -72,7 +74,7 @@ function createTestAgent(options: TestAgentOptions): TestAgent {
     gossipPort: options.port,
     peerPort: 9_002,
     probeTimeoutMs: 500,
-    probeIntervalMs: 1_000,
+    probeIntervalMs: options.probeIntervalMs ?? 1_000,
     agentVersion: '0.1.0',
   };
   return {

@@ -47,7 +47,7 @@ describe('Docker Hub', () => {
     await closed;
   });
 
-  const hub = (timeoutMs = 2_000): ReturnType<typeof createDockerHub> => {
+  const hub = (timeoutMs = 15_000): ReturnType<typeof createDockerHub> => {
     // A listening TCP server has an address of this kind.
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const log = {
@@ -102,7 +102,8 @@ describe('Docker Hub', () => {
     respond = () => undefined;
     await assert.rejects(hub(50).limits(anonymous), { message: tokenMessage });
     respond = (req, res) => void (req.method === 'GET' && res.end('{"token":"t"}'));
-    await assert.rejects(hub(50).limits(anonymous), { message: limitsMessage });
+    // The token must come in that time.
+    await assert.rejects(hub(1_500).limits(anonymous), { message: limitsMessage });
   });
 
   it('knows no limits without the two numbers', () => {

@@ -64,7 +64,7 @@ function createProxy(answers: readonly ((said: Buffer) => Buffer | undefined)[],
 
 async function greeting(address: Partial<TunnelAddress>, proxy?: string): Promise<string> {
   const to = { transport: 'chisel', host: 'localhost', port: 1, tls: false, ...address } as const;
-  const socket = await dialServer(to, { proxy, timeoutMs: 2_000 }, AbortSignal.timeout(5_000));
+  const socket = await dialServer(to, { proxy, timeoutMs: 15_000 }, AbortSignal.timeout(15_000));
   const [said] = await once(socket, 'data');
   const closed = once(socket, 'close');
   socket.destroy();

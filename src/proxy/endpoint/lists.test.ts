@@ -21,6 +21,8 @@ import type { EndpointCall } from './call.ts';
 import { createEndpointLists, type EndpointLists, type LookupMark } from './lists.ts';
 
 const never = new AbortController().signal;
+/** For nodes that answer: a machine with much to do may let them wait. */
+const patientMs = 15_000;
 
 describe('endpoint lists', () => {
   let folder: string;
@@ -35,8 +37,11 @@ describe('endpoint lists', () => {
   let lookup: LookupMark;
   let lists: EndpointLists;
 
-  const createLocal = (members: 'asked' | 'no-cluster-secret'): EndpointLists => {
-    const timeouts = { memberTimeoutMs: 500, slowMemberTimeoutMs: 2_000 };
+  const createLocal = (
+    members: 'asked' | 'no-cluster-secret',
+    memberTimeoutMs = patientMs,
+  ): EndpointLists => {
+    const timeouts = { memberTimeoutMs, slowMemberTimeoutMs: patientMs };
     const own = createLists(
       { engine, askMember: transports.fetchDecorated, breakers, nodeName: () => 'self' },
       { ...timeouts, passSignature: false },
@@ -197,7 +202,8 @@ describe('endpoint lists', () => {
   });
 
   it('gives lists that make engines count bytes the slow deadline', async () => {
-    const slow: RequestListener = (_req, res) => void setTimeout(answering('[]'), 700, _req, res);
+    lists = createLocal('asked', 1_000);
+    const slow: RequestListener = (_req, res) => void setTimeout(answering('[]'), 2_000, _req, res);
     for (const each of peers) each.serve(slow);
     assert.match((await run('containers', '?size=yes')).headers.join(), /answered=3/);
     assert.match((await run('containers', '?size=0')).headers.join(), /answered=1.*timeout/);

@@ -15,6 +15,9 @@ import { eventually } from '../../../test/support/eventually.ts';
 import { connectRaw } from '../../../test/support/raw-http.ts';
 import type { Member } from '../../cluster/cluster.ts';
 
+/** Less than the deadline for nodes, and more than a machine with much to do takes for what is done at once. */
+const promptMs = memberTimeoutMs / 2;
+
 describe('events', () => {
   let cluster: EventCluster;
 
@@ -78,13 +81,14 @@ describe('events', () => {
 
   it('waits for a node that does not answer no longer than the deadline, and takes it in when it does', async () => {
     const { engines } = cluster;
+    cluster.settings.memberTimeoutMs = 1_000;
     cluster.serve(3, () => undefined);
     engines[0].happen({ id: 'old' });
     engines[2].happen({ id: 'late' });
     const startedMs = performance.now();
     const client = await cluster.follow('?since=1');
     await client.shows(['node-1/old']);
-    assert.ok(performance.now() - startedMs < memberTimeoutMs + 500);
+    assert.ok(performance.now() - startedMs < promptMs);
     assert.match(String(client.response.headers['flotilla-missing']), /^node-3;reason=timeout/);
     cluster.serve(3, engines[2].serve);
     await client.shows(['node-1/old', 'node-3/late']);
@@ -147,7 +151,7 @@ describe('events', () => {
 
   it('ends at a time to come, whoever is away then', async () => {
     const { engines } = cluster;
-    const untilMs = Date.now() + 500;
+    const untilMs = Date.now() + 2_500;
     const client = await cluster.follow(`?until=${untilMs / 1_000}`);
     const ended = new Promise((resolve) => client.response.once('end', resolve));
     engines[1].happen({ id: 'a' });
@@ -156,18 +160,20 @@ describe('events', () => {
     engines[1].cut();
     await ended;
     const lateMs = Date.now() - untilMs;
-    assert.ok(lateMs >= 0 && lateMs < 1_000, `${lateMs} ms after its time`);
+    assert.ok(lateMs >= 0 && lateMs < promptMs, `${lateMs} ms after its time`);
     assert.equal(client.response.headers['flotilla-nodes'], 'asked=3, answered=3, missing=0');
     assert.match(client.response.trailers['flotilla-missing'] ?? '', /^node-2;reason=/);
   });
 
   it('ends at its time beside an engine that does not', async () => {
+    const deadlineMs = 1_000;
+    cluster.settings.memberTimeoutMs = deadlineMs;
     const untilMs = Date.now() + 200;
     cluster.serve(2, (_req, res) => void res.writeHead(200).write('\n'));
     const response = await cluster.request(`?until=${untilMs / 1_000}`);
     await text(response);
     const lateMs = Date.now() - untilMs;
-    assert.ok(lateMs >= memberTimeoutMs - 50 && lateMs < 3 * memberTimeoutMs, `${lateMs} ms after its time`);
+    assert.ok(lateMs >= deadlineMs - 50 && lateMs < promptMs, `${lateMs} ms after its time`);
     assert.match(response.trailers['flotilla-missing'] ?? '', /^node-2;reason=timeout/);
   });
 

@@ -79,7 +79,11 @@ describe('lookup', () => {
     await rm(folder, { recursive: true });
   });
 
-  function create(members: 'asked' | 'no-cluster-secret', maxKnownOwners = 100): Lookup {
+  function create(
+    members: 'asked' | 'no-cluster-secret',
+    maxKnownOwners = 100,
+    memberTimeoutMs = 15_000,
+  ): Lookup {
     const ask = createAsk(
       {
         engine: engine.fetch,
@@ -87,7 +91,7 @@ describe('lookup', () => {
         breakers,
         now: () => nowMs,
       },
-      { memberTimeoutMs: 300, slowMemberTimeoutMs: 300, members },
+      { memberTimeoutMs, slowMemberTimeoutMs: memberTimeoutMs, members },
     );
     return createLookup({ ask, now: () => nowMs }, { maxKnownOwners });
   }
@@ -212,6 +216,7 @@ describe('lookup', () => {
 
   it('says who could not be asked, and why', async () => {
     places.n3.things = [{ id: idOf('3'), name: 'web' }];
+    lookup = create('asked', 100, 1_500);
     peers[0]?.serve(() => undefined);
     assert.equal(await told('web'), 'name n3 -n2(timeout)');
     assert.equal(await told('web'), 'name n3 -n2(breaker-open)');
