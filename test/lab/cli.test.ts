@@ -24,14 +24,17 @@ const deployTimeoutMs = 120_000;
 const wholeWithinMs = 30_000;
 const clis = findDockerClis();
 const allCases: readonly CliCase[] = [...listCases, ...workCases];
-/** One of each kind of exchange, where other tests have all of them with the same bundle. */
-const shortCases = /^(?:ps|inspect|logs -f|exec -i|attach|cp|run -i|build with|events arrive)/;
+/** One of each kind of exchange. */
+const kindCases = /^(?:ps|inspect|logs -f|exec -i|attach|cp|run -i|build with|events arrive)/;
 
 // node-1 is the manager, the others are workers.
 const here: Route = { name: 'on the node it is connected to', entry: 2 };
 const elsewhere: Route = { name: 'on another node', entry: 2, target: 3 };
 
-/** The required CLI takes all of several ways, the others only at full length. */
+/** Where others have all of them with the same bundle, in a short run. */
+const someCases = isLong ? allCases : allCases.filter(({ name }) => kindCases.test(name));
+
+/** The required CLI takes all cases and several ways, the others only at full length. */
 function takesAll(cli: CliBinary): boolean {
   return isLong || cli === clis[0];
 }
@@ -56,8 +59,9 @@ describe('the docker CLI', function () {
   printLogsOnFailure(() => agents);
 
   for (const cli of clis) {
-    for (const route of takesAll(cli) ? [here, elsewhere] : [elsewhere])
-      describeCases(cli, route, () => bench);
+    if (takesAll(cli))
+      for (const route of [here, elsewhere]) describeCases(cli, route, () => bench, allCases);
+    else describeCases(cli, elsewhere, () => bench, someCases);
 
     describe(`${cli.version} otherwise`, function () {
       this.timeout(caseTimeoutMs);
@@ -111,8 +115,7 @@ describe('the docker CLI, with the stack as users deploy it', function () {
   });
 
   const [debian] = clis;
-  const cases = isLong ? allCases : allCases.filter(({ name }) => shortCases.test(name));
-  if (debian !== undefined) describeCases(debian, elsewhere, () => bench, cases);
+  if (debian !== undefined) describeCases(debian, elsewhere, () => bench, someCases);
 
   it('lists the agents of all nodes through any of them', async () => {
     for (const entry of [1, 2, 3]) {
@@ -125,12 +128,7 @@ describe('the docker CLI, with the stack as users deploy it', function () {
   });
 });
 
-function describeCases(
-  cli: CliBinary,
-  route: Route,
-  bench: () => CliBench,
-  cases: readonly CliCase[] = allCases,
-): void {
+function describeCases(cli: CliBinary, route: Route, bench: () => CliBench, cases: readonly CliCase[]): void {
   describe(`${cli.version} ${route.name}`, function () {
     this.timeout(caseTimeoutMs);
     for (const each of cases) {
