@@ -1,6 +1,6 @@
 // Docker Hub past the proxy of the environment, by the rules of Edge polling, and what the log says when it does not answer.
 
-import { deepEqual, equal, fail } from 'node:assert/strict';
+import { deepEqual, doesNotMatch, equal, fail } from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -46,8 +46,14 @@ describe('Docker Hub past a proxy', () => {
         FLOTILLA_DOCKERHUB_REGISTRY_URL: hub,
       },
     });
+  /** Again where this process, which is the hub, was held up for the 3 s that an agent waits. */
   const ask = (under: AgentUnderTest): Promise<RawAnswer> =>
-    under.request({ method: 'POST', path: '/v2/dockerhub', body: '{}' });
+    eventually(async () => {
+      asked = [];
+      const answer = await under.request({ method: 'POST', path: '/v2/dockerhub', body: '{}' });
+      doesNotMatch(answer.body.toString(), /timeout/i);
+      return answer;
+    });
   const [token, limits] = [
     '/token?service=registry.docker.io&scope=repository:ratelimitpreview/test:pull',
     '/v2/ratelimitpreview/test/manifests/latest',
@@ -65,10 +71,13 @@ describe('Docker Hub past a proxy', () => {
     });
     const line = await eventually(
       () =>
-        under.agent.logLines().find(({ msg }) => msg === 'docker hub did not answer') ??
-        fail('the log does not say so'),
+        under.agent
+          .logLines()
+          .find(
+            ({ msg, error }) => msg === 'docker hub did not answer' && error === 'answered with status 502',
+          ) ?? fail('the log does not say so'),
     );
-    deepEqual([line.level, line.error], ['warn', 'answered with status 502']);
+    equal(line.level, 'warn');
   });
 
   it('is asked directly where its host is an exception', async () => {

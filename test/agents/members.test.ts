@@ -18,7 +18,10 @@ import { startTestCluster, type TestCluster } from '../support/test-cluster.ts';
 
 const mebibyte = 1_048_576;
 const bodyBytes = scaled(128, 1_024) * mebibyte;
-const maxGrowthBytes = 32 * mebibyte;
+/** Far below a body that is gathered. */
+const maxGrowthBytes = 64 * mebibyte;
+/** One member is made to miss it. */
+const env = { FLOTILLA_NODE_TIMEOUT: '5s' };
 const farContainer = { ...ttyContainer, id: 'f'.repeat(64), name: 'far' };
 const browser = { Cookie: 'session=c0okie', Authorization: 'Bearer t0ken' };
 
@@ -33,6 +36,7 @@ for (const secret of ['the secret of these members', undefined]) {
     before(async () => {
       cluster = await startTestCluster({
         names: ['node1', 'node2'],
+        env,
         ...(secret !== undefined && { secret }),
       });
       entry = cluster.member('node1');

@@ -44,7 +44,7 @@ describe('path rewriting', () => {
   });
 
   it('serves a client whose version the engine no longer speaks, or does not yet', async function () {
-    this.timeout(20_000);
+    this.timeout(60_000);
     await using newer = await startAgentUnderTest({ engine: { apiVersion: '1.52', minApiVersion: '1.44' } });
     await using older = await startAgentUnderTest({ engine: { apiVersion: '1.24', minApiVersion: '1.12' } });
     for (const agent of [newer, older]) {

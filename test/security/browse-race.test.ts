@@ -187,18 +187,19 @@ function startSwapping(volume: BrowsedVolume): Swapping {
   child.stdout.on('data', (text: Buffer) => {
     printed += text.toString();
   });
-  const exited = once(child, 'exit');
+  // Not its exit: what it printed may come after that.
+  const ended = once(child, 'close');
   return {
     stdout: child.stdout,
     async end() {
       equal(child.exitCode, null, 'the swapping ended by itself');
       child.kill('SIGTERM');
-      await exited;
+      await ended;
       return Number(printed.trim().split('\n').at(-1));
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
-      await exited;
+      await ended;
     },
   };
 }

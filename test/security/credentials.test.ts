@@ -158,7 +158,7 @@ async function runAgent(
       DATA_PATH: folder,
       ...env,
     },
-    timeout: 10_000,
+    timeout: 25_000,
     killSignal: 'SIGKILL',
   });
   let output = '';
