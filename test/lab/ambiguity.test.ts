@@ -12,7 +12,7 @@ import { eventually } from '../support/eventually.ts';
 import { busyboxImage } from '../support/lab/images.ts';
 import type { LabNode } from '../support/lab/node.ts';
 
-const testTimeoutMs = 60_000;
+const testTimeoutMs = 120_000;
 const wholeWithinMs = 30_000;
 
 describe('an ambiguous name on the cluster socket', function () {

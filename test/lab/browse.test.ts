@@ -18,7 +18,7 @@ import { requestRaw } from '../support/raw-http.ts';
 const mebibyte = 1024 * 1024;
 
 describe('browse on a real engine', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let agents: AgentLab;
   before(async () => {
     agents = await createAgentLab({ nodes: 1, swarm: false });

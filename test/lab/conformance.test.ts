@@ -140,7 +140,9 @@ describe('the Portainer contract', function () {
         try {
           // On every node, or, for the other signal, while they are being made.
           const enough = signal === 'SIGTERM' ? before.length + 2 * swarm.nodes.length : before.length + 1;
-          await eventually(async () => assert.ok((await madeOn(swarm.nodes)).length >= enough));
+          await eventually(async () => assert.ok((await madeOn(swarm.nodes)).length >= enough), {
+            withinMs: wholeWithinMs,
+          });
           child.kill(signal);
           assert.deepEqual(await exited, [code, null]);
         } finally {

@@ -7,7 +7,7 @@ import { tunnelCases } from '../support/tunnel-cases.ts';
 const installTimeoutMs = 300_000;
 
 describe("tunnel to a chisel server of Go's SSH library", function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   before(async function () {
     this.timeout(installTimeoutMs + goBuildTimeoutMs);
     ensurePackages(goPackages);

@@ -109,6 +109,11 @@ function focused(page: Page): Promise<{ readonly name: string; readonly descript
   })()`);
 }
 
+/** The browser gives a new page its focus a moment after it shows it. */
+function focuses(page: Page, name: string): Promise<void> {
+  return eventually(async () => equal((await focused(page)).name, name));
+}
+
 /** How far the page is wider than the window. */
 function overflow(page: Page): Promise<number> {
   return page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
@@ -128,13 +133,13 @@ describe('Edge page in a browser', function () {
       await using tour = await visit(browser, opened.url, scheme);
       const { page } = tour;
       equal(await page.title(), 'Connect this agent to Portainer · Flotilla');
-      deepEqual((await focused(page)).name, 'Edge key');
+      await focuses(page, 'Edge key');
       ok((await smallestContrast(page)) >= 4.5, 'contrast of the form');
       await keep(page, `form-${scheme}`);
 
       await page.keyboard.insertText(sha256Key ?? '');
       await page.keyboard.press('Tab');
-      equal((await focused(page)).name, 'See what it says');
+      await focuses(page, 'See what it says');
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name: 'Is this your Portainer?' }).waitFor();
       const said = await page.getByRole('main').ariaSnapshot();
@@ -150,9 +155,9 @@ describe('Edge page in a browser', function () {
       await keep(page, `review-${scheme}`);
 
       // Not on the button: a second Enter by mistake must not save.
-      equal((await focused(page)).name, 'Is this your Portainer?');
+      await focuses(page, 'Is this your Portainer?');
       await page.keyboard.press('Tab');
-      equal((await focused(page)).name, 'Yes, connect to it');
+      await focuses(page, 'Yes, connect to it');
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name: 'The key is saved' }).waitFor();
       match(
@@ -187,7 +192,9 @@ describe('Edge page in a browser', function () {
     equal(await page.title(), 'Not saved: connect this agent to Portainer · Flotilla');
     equal(await field.inputValue(), 'bm90LWEta2V5');
     equal(await field.getAttribute('aria-invalid'), 'true');
-    match((await focused(page)).description, /it should hold 4 fields, and holds 1/);
+    await eventually(async () =>
+      match((await focused(page)).description, /it should hold 4 fields, and holds 1/),
+    );
     ok((await smallestContrast(page)) >= 4.5, 'contrast of the error');
     await keep(page, 'error-light');
     equal(opened.keys.current(), undefined);

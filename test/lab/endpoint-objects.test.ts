@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 
-import { type AgentLab, createAgentLab, printLogsOnFailure } from '../support/agent-lab.ts';
+import { type AgentLab, createAgentLab, patient, printLogsOnFailure } from '../support/agent-lab.ts';
 import { createDockerCli, type DockerCli, findDockerClis, writeCliConfig } from '../support/docker-cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { busyboxImage } from '../support/lab/images.ts';
 import type { LabNode } from '../support/lab/node.ts';
 import { type RawAnswer, type RawRequest, requestRaw } from '../support/raw-http.ts';
 
-const testTimeoutMs = 90_000;
+const testTimeoutMs = 120_000;
 const wholeWithinMs = 30_000;
 const network = 'web';
 
@@ -26,10 +26,12 @@ describe('the whole cluster on its socket', function () {
 
   before(async () => {
     scratch = mkdtempSync(join(tmpdir(), 'flotilla-objects-'));
-    agents = await createAgentLab({ nodes: 3, swarm: true });
+    agents = await createAgentLab({ nodes: 3, swarm: true, env: patient });
     nodes = agents.nodes;
     agents.startAll();
     await agents.whole(wholeWithinMs);
+    for (const node of nodes)
+      await eventually(() => ask(node, { path: '/_ping' }), { withinMs: wholeWithinMs });
     await agents.node(1).docker(['network', 'create', '-d', 'overlay', '--attachable', network]);
     for (const node of nodes) {
       const run = ['run', '-d', '--name', `at-${node.name}`, '--network', network, busyboxImage];

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'mocha';
 
-import { type AgentLab, createAgentLab, printLogsOnFailure, report } from '../support/agent-lab.ts';
+import { type AgentLab, createAgentLab, patient, printLogsOnFailure, report } from '../support/agent-lab.ts';
 import { type Churn, faultOf, startChurn } from '../support/churn.ts';
 import { createListClient, type ListAnswer, quantile, tookMs } from '../support/list-client.ts';
 import { scaled } from '../support/scale.ts';
@@ -21,7 +21,7 @@ describe('merged lists in the lab', function () {
   let agents: AgentLab;
 
   before(async () => {
-    agents = await createAgentLab({ nodes: 3, swarm: true });
+    agents = await createAgentLab({ nodes: 3, swarm: true, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
   });

@@ -10,8 +10,8 @@ import { createLab, type Lab } from '../support/lab/lab.ts';
 import { waitForCluster } from '../support/lab/stack.ts';
 import { createSigner } from '../support/signer.ts';
 
-const labTimeoutMs = 60_000;
-const formedWithinMs = 20_000;
+const labTimeoutMs = 120_000;
+const formedWithinMs = 40_000;
 
 describe('plain hosts without Swarm', function () {
   this.timeout(labTimeoutMs);

@@ -20,7 +20,7 @@ import { busyboxImage } from '../support/lab/images.ts';
 import type { LabNode } from '../support/lab/node.ts';
 import { requestRaw } from '../support/raw-http.ts';
 
-const testTimeoutMs = 60_000;
+const testTimeoutMs = 120_000;
 const wholeWithinMs = 30_000;
 const taskWithinMs = 40_000;
 const label = 'flotilla.node';
@@ -36,7 +36,7 @@ describe('the cluster socket of one member', function () {
     agents.startAll();
     await agents.whole(wholeWithinMs);
     node = agents.node(1);
-    await eventually(() => access(clusterSocketOf(node)));
+    await eventually(() => access(clusterSocketOf(node)), { withinMs: wholeWithinMs });
     fixture = await layFixture(node);
   });
 
@@ -84,7 +84,7 @@ describe('the cluster socket of three members', function () {
     agents = await createAgentLab({ nodes: 3, swarm: true, env: patient });
     agents.startAll();
     await agents.whole(wholeWithinMs);
-    await eventually(() => access(clusterSocketOf(agents.node(2))));
+    await eventually(() => access(clusterSocketOf(agents.node(2))), { withinMs: wholeWithinMs });
     for (const node of agents.nodes) {
       await node.docker(['volume', 'create', 'plain']);
       await node.docker(['volume', 'create', '--label', 'a=b', 'labelled']);

@@ -13,7 +13,7 @@ import { busyboxImage } from '../support/lab/images.ts';
 import type { LabNode } from '../support/lab/node.ts';
 import { vectors } from '../support/vectors.ts';
 
-const testTimeoutMs = 60_000;
+const testTimeoutMs = 120_000;
 const wholeWithinMs = 30_000;
 const roleWithinMs = 15_000;
 /** What the agent that is replaced takes for a member that does not answer, and a little. */
@@ -87,7 +87,10 @@ describe('the agents on a Swarm', function () {
         [manager, { [target]: other.name }],
         [other, { [target]: 'nobody' }],
       ] as const) {
-        assert.deepEqual(sorted(itemsOf(await ask(node, path, headers))), sorted(expected), path);
+        // On a machine that does much else a healthy node may be late, and then is left out.
+        await eventually(async () =>
+          assert.deepEqual(sorted(itemsOf(await ask(node, path, headers))), sorted(expected), path),
+        );
       }
     }
     assert.deepEqual(Object.keys((await ask(worker, '/volumes')) as Item), ['Volumes']);
@@ -95,23 +98,37 @@ describe('the agents on a Swarm', function () {
 
   it('S2: lists pass filters on', async () => {
     const filters = encodeURIComponent(JSON.stringify({ name: [boxOf(other)] }));
-    const found = itemsOf(await ask(worker, `/containers/json?filters=${filters}`));
-    assert.deepEqual(
-      found.map(({ Names, Portainer }) => [Names, Portainer]),
-      [[[`/${boxOf(other)}`], { Agent: { NodeName: other.name } }]],
-    );
+    await eventually(async () => {
+      const found = itemsOf(await ask(worker, `/containers/json?filters=${filters}`));
+      assert.deepEqual(
+        found.map(({ Names, Portainer }) => [Names, Portainer]),
+        [[[`/${boxOf(other)}`], { Agent: { NodeName: other.name } }]],
+      );
+    });
   });
 
   it('S3: a list comes in time with the rest when an agent is frozen or killed', async () => {
     const rest = [manager.name, worker.name];
-    agents.agent(other).signal('SIGSTOP');
-    assert.deepEqual(await nodesListedInTime(), rest);
-    agents.agent(other).signal('SIGCONT');
-    await agents.whole(wholeWithinMs);
-    await agents.agent(other).kill();
-    assert.deepEqual(await nodesListedInTime(), rest);
-    agents.start(other);
-    await agents.whole(wholeWithinMs);
+    // Each time with a node that nobody misses yet; a list that the machine held up says nothing of the agents.
+    const heldUp = { withinMs: 20_000 };
+    await eventually(async () => {
+      agents.agent(other).signal('SIGSTOP');
+      try {
+        assert.deepEqual(await nodesListedInTime(), rest);
+      } finally {
+        agents.agent(other).signal('SIGCONT');
+        await agents.whole(wholeWithinMs);
+      }
+    }, heldUp);
+    await eventually(async () => {
+      await agents.agent(other).kill();
+      try {
+        assert.deepEqual(await nodesListedInTime(), rest);
+      } finally {
+        agents.start(other);
+        await agents.whole(wholeWithinMs);
+      }
+    }, heldUp);
   });
 
   it('S4: a target is asked for its own answer, and the entry node as a target for its plain lists', async () => {
@@ -169,7 +186,12 @@ describe('the agents on a Swarm', function () {
 
   it('S9: a member carries out what it is asked, and asks nobody else', async () => {
     const times = 5;
-    const before = await routedBy();
+    // What was asked before may still be counted.
+    const before = await eventually(async () => {
+      const counts = await routedBy();
+      assert.deepEqual(await routedBy(), counts);
+      return counts;
+    });
     for (let i = 0; i < times; i++) {
       await ask(worker, '/version', { [target]: other.name });
       await ask(worker, '/containers/json', { [target]: other.name });
@@ -192,7 +214,9 @@ describe('the agents on a Swarm', function () {
     assert.equal(status, 404);
     assert.match(JSON.parse(body).message, /No such container/);
     const { Id } = (await askEngine(other, path)) as Item;
-    assert.equal(((await ask(worker, `/containers/${String(Id)}/json`)) as Item).Id, Id);
+    await eventually(async () =>
+      assert.equal(((await ask(worker, `/containers/${String(Id)}/json`)) as Item).Id, Id),
+    );
   });
 
   function call(node: LabNode, path: string, headers: Headers = {}): Promise<AgentAnswer> {

@@ -90,6 +90,8 @@ def executions(client, box):
     channel._sock.shutdown(1)
     results["exec socket"] = read_all(channel)
     found = client.api.exec_inspect(made["Id"])
+    while found["Running"]:  # The engine hears of the end a moment after the last output.
+        found = client.api.exec_inspect(made["Id"])
     results["exec inspect"] = [found["ContainerID"] == box.id, found["ExitCode"], found["ProcessConfig"]["entrypoint"]]
 
 
