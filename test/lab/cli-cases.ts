@@ -275,8 +275,9 @@ async function runsService({ docker, nodes, unique }: CliWorld): Promise<void> {
   const named = ['--name', unique, '--hostname', '{{.Node.Hostname}}'];
   const script = 'echo "I am on $(hostname)"; exec sleep 1000';
   await docker.text(['service', 'create', ...options, ...named, busyboxImage, 'sh', '-c', script]);
-  await using logs = docker.start(['service', 'logs', '--follow', '--raw', unique]);
-  for (const node of nodes) await logs.says(new RegExp(`^I am on ${node.name}$`, 'm'));
+  const follow = ['service', 'logs', '--follow', '--raw', unique];
+  await using logs = docker.start(follow, { timeoutMs: 2 * swarmWithinMs });
+  for (const node of nodes) await logs.says(new RegExp(`^I am on ${node.name}$`, 'm'), swarmWithinMs);
   // The managers hear of a started task a little after its first words.
   await eventually(
     async () => {

@@ -14,9 +14,10 @@ import { dial, startTunnelBed, type TunnelBed, type TunnelServer } from '../supp
 import { type TunnelledCli, tunnelCliCases } from '../support/tunnel-cli-cases.ts';
 import { startChiselTunnelServer, startSshTunnelServer } from '../support/tunnel-servers.ts';
 
-const labTimeoutMs = scaled(60_000, 300_000);
+const labTimeoutMs = scaled(180_000, 300_000);
 const wholeWithinMs = 30_000;
-const cliTimeoutMs = scaled(20_000, 120_000);
+/** Hundreds of megabytes through a tunnel, beside whatever the machine does. */
+const cliTimeoutMs = scaled(60_000, 120_000);
 
 const servers: readonly (readonly [string, () => Promise<TunnelServer>])[] = [
   ['chisel', startChiselTunnelServer],

@@ -18,7 +18,7 @@ import type { CliResult, DockerCli } from '../support/docker-cli.ts';
 import { eventually } from '../support/eventually.ts';
 import type { LabNode } from '../support/lab/node.ts';
 
-const testTimeoutMs = 120_000;
+const testTimeoutMs = 180_000;
 const wholeWithinMs = 30_000;
 const everyCommand: readonly (readonly string[])[] = [
   ['ps'],

@@ -29,6 +29,8 @@ export interface ProjectState {
 }
 
 const composeBinary = '/usr/bin/docker-compose';
+/** It asks dozens of questions one after the other. */
+const commandTimeoutMs = 60_000;
 
 const bareFile = `version: '2.4'
 services:
@@ -72,6 +74,7 @@ export function createComposeProjects(): ComposeProjects {
         binary: composeBinary,
         host: `unix://${socket}`,
         configDir,
+        timeoutMs: commandTimeoutMs,
         arguments: ['--ansi', 'never', '--file', files[form], '--project-name', project],
       });
     },

@@ -28,6 +28,8 @@ export interface CliOptions {
   readonly input?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** The command is killed after this long. Default: that of the CLI. */
+  readonly timeoutMs?: number;
 }
 
 /** A command in progress. Disposing kills it. */
@@ -36,7 +38,7 @@ export interface CliProcess extends AsyncDisposable {
   /** What it wrote so far, standard error included. */
   said(): string;
   /** Waits until it has written this. */
-  says(pattern: RegExp): Promise<RegExpExecArray>;
+  says(pattern: RegExp, withinMs?: number): Promise<RegExpExecArray>;
   readonly ended: Promise<CliResult>;
 }
 
@@ -63,12 +65,13 @@ export interface DockerCliOptions {
   readonly configDir: string;
   /** In front of every command. */
   readonly arguments?: readonly string[];
-  /** A command is killed after this long. Default: 20 s. */
+  /** A command is killed after this long. Default: 28 s. */
   readonly timeoutMs?: number;
 }
 
-const commandTimeoutMs = 20_000;
-const saysWithinMs = 18_000;
+/** An engine that does much else takes many seconds for what it does at once by itself. */
+const commandTimeoutMs = 28_000;
+const saysWithinMs = 25_000;
 
 const debianCli = '/usr/bin/docker';
 
@@ -102,7 +105,11 @@ export function createDockerCli(options: DockerCliOptions): DockerCli {
   // DOCKER_CONFIG and not `--config`: the CLI looks for ca.pem before it has read its command line.
   const env = { PATH: process.env.PATH, HOME: configDir, DOCKER_CONFIG: configDir };
   const start = (command: readonly string[], { cwd, ...extra }: CliOptions = {}): CliProcess =>
-    startProcess(command, { cwd, env: { ...env, ...extra.env }, timeoutMs: options.timeoutMs });
+    startProcess(command, {
+      cwd,
+      env: { ...env, ...extra.env },
+      timeoutMs: extra.timeoutMs ?? options.timeoutMs,
+    });
   const run: DockerCli['run'] = async (args, cliOptions) => {
     await using command = start([...argv, ...args], cliOptions);
     command.stdin.end(cliOptions?.input ?? '');
@@ -149,13 +156,13 @@ function startProcess([file = '', ...args]: readonly string[], options: StartOpt
     stdin: child.stdin,
     ended,
     said,
-    says(pattern): Promise<RegExpExecArray> {
+    says(pattern, withinMs = saysWithinMs): Promise<RegExpExecArray> {
       const look = (): RegExpExecArray => {
         const match = pattern.exec(said());
         if (match === null) throw new Error(`docker did not say ${pattern}, but: ${said()}`);
         return match;
       };
-      return eventually(look, { withinMs: saysWithinMs });
+      return eventually(look, { withinMs });
     },
     async [Symbol.asyncDispose](): Promise<void> {
       child.kill('SIGKILL');
