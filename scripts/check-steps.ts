@@ -8,7 +8,6 @@ const toolTimeoutMs = 120_000;
 const mochaTimeoutMs = 420_000;
 /** At full length one connection alone is used for over half an hour. */
 const longMochaTimeoutMs = 2 * 3_600_000;
-const longTestTimeoutMs = 40_000;
 export const agentsAtTheEdge: string = 'agents at the edge';
 export const keptConnections: string = 'kept connections';
 const root = join(import.meta.dirname, '..');
@@ -63,14 +62,6 @@ export function furtherSteps(env: Readonly<Record<string, string>> = {}): readon
   return steps.filter((step) => step !== undefined);
 }
 
-/** At full length a test may take longer to notice a hang. */
-export function mochaCommand(
-  env: Readonly<Record<string, string>>,
-  ...args: readonly string[]
-): Step['command'] {
-  return ['mocha', ...(isLong(env) ? ['--timeout', String(longTestTimeoutMs)] : []), ...args];
-}
-
 function isLong({ FLOTILLA_TEST_LONG: long }: Readonly<Record<string, string>>): boolean {
   return long === '1';
 }
@@ -86,7 +77,7 @@ function mochaStep(
   const timeoutMs = isLong(env) ? longMochaTimeoutMs : mochaTimeoutMs;
   return {
     name,
-    command: mochaCommand(env, ...existing),
+    command: ['mocha', ...existing],
     timeoutMs,
     mocha: true,
     env: { ...bundleEnv, ...env },

@@ -11,7 +11,6 @@ import {
   checkSteps,
   furtherSteps,
   keptConnections,
-  mochaCommand,
 } from './check-steps.ts';
 import type { Counts, Step, StepResult } from './steps.ts';
 import { failedTitles, forwardSignals, runLanes, runSteps, sumCounts, summaryLine } from './steps.ts';
@@ -129,7 +128,7 @@ function longestFirst(a: string, b: string): number {
 function labStep(file: string): Step {
   return {
     name: `lab ${file}`,
-    command: mochaCommand(env, '--reporter', 'spec', file),
+    command: ['mocha', '--reporter', 'spec', file],
     timeoutMs: labTimeoutMs,
     mocha: true,
     env: { ...bundleEnv, ...env },

@@ -15,9 +15,9 @@ import { isLong } from '../support/scale.ts';
 import { createSigner } from '../support/signer.ts';
 import { type CliCase, listCases, managerCases, portainerCases, workCases } from './cli-cases.ts';
 
-const startTimeoutMs = 60_000;
+const startTimeoutMs = 120_000;
 /** Longer than a CLI's own deadline, which says more. */
-const caseTimeoutMs = 30_000;
+const caseTimeoutMs = 90_000;
 /** The Swarm takes some ten seconds to start a task, and five to remove it. */
 const swarmCaseTimeoutMs = 90_000;
 const deployTimeoutMs = 120_000;

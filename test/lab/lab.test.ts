@@ -9,7 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { createDns } from '../support/lab/dns.ts';
 import { createLab, type Lab } from '../support/lab/lab.ts';
 
-const labTimeoutMs = 60_000;
+const labTimeoutMs = 120_000;
 
 describe('the lab', function () {
   this.timeout(labTimeoutMs);

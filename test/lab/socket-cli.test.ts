@@ -20,7 +20,7 @@ import { socketNetworkCases, socketOverlayCases, socketVolumeCases } from './soc
 import { socketManagerCases, socketSwarmCases } from './socket-cases-swarm.ts';
 import { does30AtOnce, socketPruneCases, socketSystemCases } from './socket-cases-system.ts';
 
-const startTimeoutMs = 60_000;
+const startTimeoutMs = 120_000;
 /** Longer than a CLI's own deadlines together, which say more. */
 const caseTimeoutMs = 60_000;
 /** The Swarm takes some ten seconds to start a task, and five to remove it. */
