@@ -1,7 +1,8 @@
 // Spreads the association to the other agents over peer TLS: at each change to all, to each member that appears, and
-// to one at random from time to time, so that a lost message heals. Only in a cluster with a secret, where a member
-// record gives authority.
+// to one at random from time to time. A message that was lost is sent again soon, or made up for at such a time. Only in a
+// cluster with a secret, where a member record gives authority.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { type Association, parseAssociation } from './association.ts';
@@ -32,12 +33,14 @@ export interface Spread {
   readonly name: string;
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Exchanges with every peer now. */
+  /** Exchanges with every peer now, once. */
   toAll(signal: AbortSignal): Promise<readonly SpreadOutcome[]>;
 }
 
 const exchangeIntervalMs = 30_000;
 const exchangeTimeoutMs = 2_000;
+/** Doubled each time, for as long as it comes before the exchange at random. */
+const firstRetryMs = 1_000;
 
 export function createSpread(needs: SpreadNeeds): Spread {
   const { store, log } = needs;
@@ -58,6 +61,18 @@ export function createSpread(needs: SpreadNeeds): Spread {
   const withPeers = (peers: readonly SpreadPeer[], signal: AbortSignal): Promise<readonly SpreadOutcome[]> =>
     Promise.all(peers.map((peer) => exchange(peer, signal)));
 
+  const untilDone = async (peer: SpreadPeer, signal: AbortSignal): Promise<void> => {
+    for (let delayMs = firstRetryMs; delayMs < exchangeIntervalMs; delayMs *= 2) {
+      const { outcome } = await exchange(peer, signal);
+      if (outcome === 'done') return;
+      // Rejects at the stop, which ends the loop.
+      await sleep(delayMs, undefined, { signal });
+    }
+  };
+  const bringTo = (peers: readonly SpreadPeer[], signal: AbortSignal): void => {
+    for (const peer of peers) void untilDone(peer, signal).catch(() => undefined);
+  };
+
   return {
     name: 'association spread',
     start(): Promise<void> {
@@ -70,8 +85,8 @@ export function createSpread(needs: SpreadNeeds): Spread {
         if (peer !== undefined) void exchange(peer, stopping.signal);
       }, exchangeIntervalMs);
       undo = [
-        store.onChange(() => void withPeers(needs.peers(), stopping.signal)),
-        needs.onAppeared((peers) => void withPeers(peers, stopping.signal)),
+        store.onChange(() => bringTo(needs.peers(), stopping.signal)),
+        needs.onAppeared((peers) => bringTo(peers, stopping.signal)),
         () => stopping.abort(),
       ];
       return Promise.resolve();

@@ -111,7 +111,7 @@ describe('edge key spread', () => {
     await eventually(() => haveKey(agents, first));
   });
 
-  it('makes up for a lost message at the next round', async () => {
+  it('sends a lost message again soon, and less often the longer it is lost', async () => {
     const clock = createTestClock();
     const agents = createAgents(clock, [first, undefined]);
     const [having, wanting] = agents;
@@ -119,7 +119,15 @@ describe('edge key spread', () => {
     having.reachable = false;
     wanting.reachable = false;
     await using _all = await startAll(agents);
-    await eventually(() => having.asked > 0 && wanting.asked > 0);
+    const roundOver = (asked: number): Promise<unknown> =>
+      eventually(() => having.asked === asked && wanting.asked === asked && clock.waiting() === 2);
+    await roundOver(1);
+    for (const [at, delayMs] of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].entries()) {
+      clock.advance(delayMs - 1);
+      await roundOver(at + 1);
+      clock.advance(1);
+      await roundOver(at + 2);
+    }
     having.reachable = true;
     assert.equal(wanting.keys.current(), undefined);
     clock.advance(30_000);

@@ -1,5 +1,5 @@
 // Brings the Edge key to the other agents of the cluster, and takes it from them, over peer TLS. A member's record says
-// whether it has one, so that only those who differ talk; a message that was lost is made up for at the next round.
+// whether it has one, so that only those who differ talk; after a message that was lost the next round comes soon.
 
 import { AgentError, reasonOf } from '../errors.ts';
 import type { Startable } from '../lifecycle.ts';
@@ -30,23 +30,28 @@ export interface KeySpreadNeeds {
 
 const roundIntervalMs = 30_000;
 const exchangeTimeoutMs = 3_000;
+/** After a round in which somebody was not reached; doubled each time. */
+const firstRetryMs = 1_000;
 
 export function createKeySpread(needs: KeySpreadNeeds): Startable {
   const { keys, clock, log } = needs;
   const rounds = createLatest<void>({
     run: async (_, signal) => {
-      await Promise.all(differing(needs).map((peer) => exchange(needs, peer, signal)));
+      const reached = await Promise.all(differing(needs).map((peer) => exchange(needs, peer, signal)));
+      if (signal.aborted) return;
+      const isLost = reached.includes(false);
+      nextIn(isLost ? retryMs : roundIntervalMs);
+      retryMs = isLost ? Math.min(2 * retryMs, roundIntervalMs) : firstRetryMs;
     },
     // Each exchange keeps its failure to itself.
     onFailed: (error) => log.error('edge key round failed', { reason: reasonOf(error) }),
   });
+  let retryMs = firstRetryMs;
   let undo: readonly (() => void)[] = [];
   let cancelTimer = (): void => undefined;
-  const repeat = (): void => {
-    cancelTimer = clock.after(roundIntervalMs, () => {
-      rounds.give();
-      repeat();
-    });
+  const nextIn = (delayMs: number): void => {
+    cancelTimer();
+    cancelTimer = clock.after(delayMs, () => rounds.give());
   };
 
   return {
@@ -62,15 +67,14 @@ export function createKeySpread(needs: KeySpreadNeeds): Startable {
           rounds.give();
         }),
       ];
-      repeat();
       rounds.give();
       return Promise.resolve();
     },
     async stop(): Promise<void> {
-      cancelTimer();
       for (const call of undo) call();
       undo = [];
       await rounds.cancel();
+      cancelTimer();
     },
   };
 }
@@ -86,12 +90,15 @@ function differing({ keys, peers }: KeySpreadNeeds): readonly KeyPeer[] {
   return peers().filter(({ edgeKeySet }) => edgeKeySet !== ours);
 }
 
-async function exchange({ keys, log }: KeySpreadNeeds, peer: KeyPeer, signal: AbortSignal): Promise<void> {
+/** Whether it was reached; never rejects. */
+async function exchange({ keys, log }: KeySpreadNeeds, peer: KeyPeer, signal: AbortSignal): Promise<boolean> {
   try {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(exchangeTimeoutMs)]);
     await take(keys, await peer.exchange(toBody(keys), limited));
+    return true;
   } catch (error) {
     log.debug('edge key not exchanged', { node: peer.nodeName, reason: reasonOf(error) });
+    return false;
   }
 }
 
