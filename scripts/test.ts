@@ -27,22 +27,21 @@ const labFiles = globSync('test/lab/**/*.test.ts', { cwd: root }).toSorted();
 const obstacle = labFiles.length === 0 ? undefined : await findObstacle();
 const runnable = obstacle === undefined ? labFiles : [];
 const quietSteps = runnable.filter(needsQuiet).map((file): Step => ({ ...labStep(file), live: true }));
-const idleSteps = runnable.filter(mostlyWaits).map(labStep);
-const [contractSteps, edgeSteps] = [
-  idleSteps.filter(isContract),
-  idleSteps.filter((step) => !isContract(step)),
-];
+const contractSteps = runnable.filter(isContract).map(labStep);
+const pollSteps = runnable.filter(waitsForPolls).map(labStep);
+const taskSteps = runnable.filter(waitsForTasks).map(labStep);
 const otherSteps = runnable
-  .filter((file) => !needsQuiet(file) && !mostlyWaits(file))
+  .filter((file) => ![needsQuiet, isContract, waitsForPolls, waitsForTasks].some((is) => is(file)))
   .toSorted(longestFirst)
   .map(labStep);
 const further = furtherSteps(env);
 const working = [...further.filter((step) => !waits(step)), ...checkSteps(env), ...otherSteps];
-const polling = [...edgeSteps, ...further.filter(({ name }) => name === agentsAtTheEdge)];
+const polling = [...pollSteps, ...further.filter(({ name }) => name === agentsAtTheEdge)];
 const kept = further.filter(({ name }) => name === keptConnections);
+const shortLanes = [[...contractSteps, ...polling], [...kept, ...taskSteps], [], []];
 // Most labs wait more than they work, so two run side by side; what looks at times runs alone. Each builds its own Swarm,
 // and a hang of one does not take the others with it. What mostly waits for polls, or keeps connections that nobody uses,
-// has a lane of its own, which takes little from the two others, and helps them when it is done. At full length the latter
+// has lanes of its own, which take little from the two others, and help them when they are done. At full length the latter
 // wait for over half an hour, also beside what looks at times.
 const bundled = await runSteps([bundleStep], 1, say);
 // Agents of an older bundle would show nothing.
@@ -53,10 +52,10 @@ const others = !bundled.every(({ ok }) => ok)
         await Promise.all([
           runSteps(contractSteps, 1, say),
           runSteps(kept, 1, say),
-          inTurn(() => runSteps([...working, ...polling], 2, say), runQuiet),
+          inTurn(() => runSteps([...working, ...taskSteps, ...polling], 2, say), runQuiet),
         ])
       ).flat()
-    : await inTurn(() => runLanes([[...contractSteps, ...polling], kept, []], working, say), runQuiet);
+    : await inTurn(() => runLanes(shortLanes, working, say), runQuiet);
 const results = [...bundled, ...others];
 if (obstacle !== undefined) say(`SKIPPED            lab: ${obstacle}\n`);
 
@@ -101,13 +100,19 @@ function needsQuiet(file: string): boolean {
   return /\/(?:faults|lab-removal|lists|membership|transfer)\.test\.ts$/.test(file);
 }
 
-/** For two minutes between two requests (C10), for poll intervals, or until a black hole is noticed. */
-function mostlyWaits(file: string): boolean {
-  return /\/(?:conformance|edge-leader|edge-nat|edge-page)\.test\.ts$/.test(file);
+/** For two minutes between two requests (C10). */
+function isContract(file: string): boolean {
+  return file.endsWith('/conformance.test.ts');
 }
 
-function isContract({ name }: Step): boolean {
-  return name.endsWith('/conformance.test.ts');
+/** Or until a black hole is noticed. */
+function waitsForPolls(file: string): boolean {
+  return /\/edge-(?:leader|nat|page)\.test\.ts$/.test(file);
+}
+
+/** Of the Swarm or of Edge, or for the time of a faster clock. */
+function waitsForTasks(file: string): boolean {
+  return /\/(?:edge-jobs|edge-tunnel|events|socket-sdk|swarm)\.test\.ts$/.test(file);
 }
 
 function waits({ name }: Step): boolean {
@@ -117,7 +122,7 @@ function waits({ name }: Step): boolean {
 /** Those with the most cases. */
 function longestFirst(a: string, b: string): number {
   const rank = (file: string): number => {
-    const at = ['socket-cli', 'cli', 'cli-people', 'edge-jobs'].findIndex((name) =>
+    const at = ['socket-cli', 'cli', 'cli-people', 'socket-compose'].findIndex((name) =>
       file.endsWith(`/${name}.test.ts`),
     );
     return at === -1 ? labFiles.length : at;

@@ -11,7 +11,7 @@ import { scaled } from '../support/scale.ts';
 import { startTestCluster, type TestCluster } from '../support/test-cluster.ts';
 
 const mebibyte = 1_048_576;
-const consoleCount = scaled(80, 200);
+const consoleCount = scaled(40, 200);
 /** Of each round. */
 const trafficMs = scaled(1_000, 30_000);
 /** What a console leaves behind adds up over them, what the process only makes once does not. */
