@@ -27,7 +27,8 @@ const maxInboundPerHostAndSecond = 64;
 export const maxHalfOpenPerHost = 64;
 /** Half-open connections of all hosts: to keep every member out takes several hosts, not one. The default is 10. */
 export const maxIncomingPending = 512;
-const dialTimeoutMs = 1_000;
+/** Whoever dials brings a shorter limit, whose end is told from a refusal. */
+const longestDialMs = 10_000;
 /** Dead members are dialled each second; those that hang must not hold up the others. */
 const maxParallelDials = 64;
 /** A black-holed peer must not hold up gossipsub's queue of new streams for the default 10 s. */
@@ -64,8 +65,8 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Goss
       maxParallelDials,
       maxIncomingPendingConnections: maxIncomingPending,
       inboundConnectionThreshold: maxInboundPerHostAndSecond,
-      dialTimeout: dialTimeoutMs,
-      addressDialTimeout: dialTimeoutMs,
+      dialTimeout: longestDialMs,
+      addressDialTimeout: longestDialMs,
       inboundUpgradeTimeout: 3_000,
       outboundStreamProtocolNegotiationTimeout: negotiationTimeoutMs,
       inboundStreamProtocolNegotiationTimeout: negotiationTimeoutMs,
