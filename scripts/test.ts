@@ -38,10 +38,10 @@ const further = furtherSteps(env);
 const working = [...further.filter((step) => !waits(step)), ...checkSteps(env), ...otherSteps];
 const polling = [...pollSteps, ...further.filter(({ name }) => name === agentsAtTheEdge)];
 const kept = further.filter(({ name }) => name === keptConnections);
-const shortLanes = [[...contractSteps, ...polling], [...kept, ...taskSteps], [], []];
+const shortLanes = [[...contractSteps, ...polling], [...kept, ...taskSteps], []];
 // Most labs wait more than they work, so two run side by side; what looks at times runs alone. Each builds its own Swarm,
 // and a hang of one does not take the others with it. What mostly waits for polls, or keeps connections that nobody uses,
-// has lanes of its own, which take little from the two others, and help them when they are done. At full length the latter
+// has lanes of its own, which take little from the third, and help it when they are done. At full length the latter
 // wait for over half an hour, also beside what looks at times.
 const bundled = await runSteps([bundleStep], 1, say);
 // Agents of an older bundle would show nothing.
