@@ -129,7 +129,7 @@ describe('the command line for people', function () {
     ): Promise<void> => {
       const found = await eventually(() => lookFor(one, { check, level, subject: 'node-3', seen }), {
         withinMs: noticedWithinMs,
-        everyMs: 500,
+        everyMs: 1_500,
       });
       report(`${found.seen}\n        -> ${found.remedy}`);
       assert.equal((await flotilla(one, 'doctor', 'node-3')).code, level === 'problem' ? 1 : 0);
