@@ -1,6 +1,9 @@
 // How a run of tools is counted: a tool that crashes, hangs or says nothing of its tests is a failure too.
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   countsFromMocha,
   failedTitles,
@@ -55,16 +58,21 @@ describe('steps', () => {
   });
 
   it('share what is left among lanes that have done their own', async () => {
-    const waits = (name: string, ms: number): Step => ({
+    const folder = await mkdtemp(join(tmpdir(), 'lanes-'));
+    const mark = JSON.stringify(join(folder, 'mark'));
+    const step = (name: string, script: string): Step => ({
       name,
-      command: ['node', '-e', `setTimeout(() => {}, ${ms})`],
-      timeoutMs: quick,
+      command: ['node', '-e', `const fs = require('node:fs'); ${script}`],
+      timeoutMs: 4 * quick,
     });
+    // The slow one ends only after the next one, which the other lane takes once it has done its own.
+    const slow = `const look = () => fs.existsSync(${mark}) || setTimeout(look, 50); look();`;
     const results = await runLanes(
-      [[waits('own', 500)], []],
-      [waits('slow', 2_000), waits('next', 0)],
+      [[step('own', '')], []],
+      [step('slow', slow), step('next', `fs.writeFileSync(${mark}, '')`)],
       () => {},
     );
+    await rm(folder, { recursive: true });
     assert.deepEqual(
       results.map(({ step }) => step.name),
       ['own', 'next', 'slow'],
@@ -102,5 +110,25 @@ describe('steps', () => {
       () => {},
     );
     assert.equal(failedTitles(results), 'failed: unit 1) relay › keeps a half-open stream:\nfailed: lint\n');
+  });
+
+  it('report on much output in the time that it takes to read it', async () => {
+    const indented = `${' '.repeat(60)}word\n`.repeat(20_000);
+    const text = JSON.stringify(`${indented}  1 passing (1s)\n  1 failing\n\n  1) no colon\n`);
+    const script = `process.stdout.write(${text} + ${JSON.stringify(indented)}); process.exitCode = 1;`;
+    const folder = await mkdtemp(join(tmpdir(), 'output-'));
+    const file = join(folder, 'print.js');
+    await writeFile(file, script);
+    const usage = process.cpuUsage();
+    const results = await runSteps(
+      [{ name: 'much', command: ['node', file], timeoutMs: 4 * quick, mocha: true }],
+      1,
+      () => {},
+    );
+    assert.equal(failedTitles(results), 'failed: much\n');
+    assert.equal(summaryLine(sumCounts(results)), '1 passed, 1 failed, 0 skipped');
+    const { user } = process.cpuUsage(usage);
+    assert.ok(user < 3_000_000, `${user} us of work`);
+    await rm(folder, { recursive: true });
   });
 });

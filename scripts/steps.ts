@@ -35,6 +35,8 @@ export interface StepResult {
 const root = join(import.meta.dirname, '..');
 /** What a child may print before its oldest output is dropped, characters. */
 const maxOutputChars = 2_000_000;
+/** The line with mocha's totals may come in pieces, characters. */
+const maxTotalsChars = 4_096;
 /** A stack trace through a bundled module can quote a line of a megabyte, characters. */
 const maxReportLineChars = 300;
 /** Room for the logs of some agents beside the failures. */
@@ -106,14 +108,33 @@ export function summaryLine(counts: Counts): string {
 export function failedTitles(results: readonly StepResult[]): string {
   const lines = results.flatMap(({ step, ok, output }) => {
     if (ok) return [];
-    const titles = Array.from(output.matchAll(/^ {2}\d+\) [^\n]*(?:\n {4,}[^\n]*)*?:$/gm), ([title]) =>
-      title.replaceAll(/\s*\n\s*/g, ' › ').trim(),
-    );
+    const titles = titlesIn(output);
     return titles.length === 0
       ? [`failed: ${step.name}`]
       : titles.map((title) => `failed: ${step.name} ${title}`);
   });
   return lines.map((line) => `${line.slice(0, maxReportLineChars)}\n`).join('');
+}
+
+/** Mocha numbers each failure, and indents the titles that lead to it, the last of which ends with a colon. */
+function titlesIn(output: string): readonly string[] {
+  const plain = stripVTControlCharacters(output);
+  const titles: string[] = [];
+  let open: string[] = [];
+  for (const line of plain.slice(totalsAt(plain)).split('\n')) {
+    if (/^ {2}\d+\) /.test(line)) open = [line.trim()];
+    else if (open.length > 0 && line.startsWith('    ')) open.push(line.trim());
+    else open = [];
+    if (open.at(-1)?.endsWith(':') !== true) continue;
+    titles.push(open.join(' › '));
+    open = [];
+  }
+  return titles;
+}
+
+/** Where mocha's report begins; 0 where there is none. */
+function totalsAt(plain: string): number {
+  return Math.max(plain.search(/^ {2}\d+ passing\b/m), 0);
 }
 
 /**
@@ -122,11 +143,11 @@ export function failedTitles(results: readonly StepResult[]): string {
  */
 export function failureReport(output: string): string {
   const plain = stripVTControlCharacters(output).trimEnd();
-  const totalsAt = Math.max(plain.search(/^ {2}\d+ passing\b/m), 0);
+  const reportAt = totalsAt(plain);
   const kept = (text: string): readonly string[] =>
     text.split('\n').filter((line) => !/^\s*(?:[.!,]*$|✔)/.test(line));
-  const totals = kept(plain.slice(totalsAt)).slice(0, maxReportLines);
-  const before = kept(plain.slice(0, totalsAt)).slice(-maxReportLines);
+  const totals = kept(plain.slice(reportAt)).slice(0, maxReportLines);
+  const before = kept(plain.slice(0, reportAt)).slice(-maxReportLines);
   const lines = before.length === 0 ? totals : [...totals, '  before that:', ...before];
   return `${lines.map((line) => line.slice(0, maxReportLineChars)).join('\n')}\n`;
 }
@@ -173,7 +194,7 @@ async function runCommand(step: Step): Promise<{ readonly code: number; readonly
   const timers: NodeJS.Timeout[] = [];
   const endAfter = (delayMs: number, why: string): void => {
     const end = (): void => {
-      output += `\n${step.name}: ${why}\n`;
+      add(`\n${step.name}: ${why}\n`);
       kill('SIGTERM');
     };
     timers.push(
@@ -183,26 +204,34 @@ async function runCommand(step: Step): Promise<{ readonly code: number; readonly
   };
   endAfter(step.timeoutMs, `ended after its limit of ${step.timeoutMs / 1_000} s`);
 
-  let output = '';
+  const output: string[] = [];
+  let outputChars = 0;
+  let latest = '';
   let reported = false;
-  const collect = (chunk: Buffer): void => {
-    output = (output + chunk.toString()).slice(-maxOutputChars);
-    if (step.live === true) process.stdout.write(chunk);
-    if (reported || step.mocha !== true || countsFromMocha(output) === undefined) return;
+  const add = (text: string): void => {
+    output.push(text);
+    outputChars += text.length;
+    while (outputChars > maxOutputChars) outputChars -= output.shift()?.length ?? outputChars;
+  };
+  const collect = (text: string): void => {
+    add(text);
+    if (step.live === true) process.stdout.write(text);
+    latest = (latest + text).slice(-(text.length + maxTotalsChars));
+    if (reported || step.mocha !== true || countsFromMocha(latest) === undefined) return;
     reported = true;
     endAfter(lingerMs, 'did not end after its tests: something was left open');
   };
-  child.stdout.on('data', collect);
-  child.stderr.on('data', collect);
+  child.stdout.setEncoding('utf8').on('data', collect);
+  child.stderr.setEncoding('utf8').on('data', collect);
 
   try {
     const code = await new Promise<number>((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (exitCode) => resolve(exitCode ?? 1));
     });
-    return { code, output };
+    return { code, output: output.join('') };
   } catch (error) {
-    return { code: 1, output: `${output}${String(error)}\n` };
+    return { code: 1, output: `${output.join('')}${String(error)}\n` };
   } finally {
     for (const timer of timers) clearTimeout(timer);
     running.delete(kill);
