@@ -18,8 +18,8 @@ const trafficMs = scaled(1_000, 30_000);
 const moreRounds = 2;
 /** Opened together: each costs two TLS handshakes. */
 const openAtOnce = 20;
-/** Over all these rounds: about 400 KiB for each console that was opened, where tests are short. */
-const maxGrowthBytes = 32 * mebibyte;
+/** Over all these rounds: about 200 KiB for each console that was opened, where tests are short. */
+const maxGrowthBytes = scaled(16, 32) * mebibyte;
 /** Sent and not come back yet, for each console. */
 const maxInFlightBytes = 64 * 1_024;
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type EdgeAgentUnderTest,
+  spreadWithin,
   startEdgeAgent,
   startEdgeCluster,
   testEdgeId,
@@ -21,8 +22,6 @@ import { createSigner } from '../support/signer.ts';
 import { startStopwatch } from '../support/stopwatch.ts';
 
 const pollWithin = { withinMs: 20_000, everyMs: 50 };
-/** What misses a member is told again after 30 s. */
-const spreadWithin = { withinMs: 60_000, everyMs: 50 };
 const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
 
 function bodyOf({ body }: RawAnswer): unknown {

@@ -5,7 +5,12 @@ import { equal, match } from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type EdgeAgentUnderTest, startEdgeAgent, startEdgeCluster } from '../support/edge-agents.ts';
+import {
+  type EdgeAgentUnderTest,
+  spreadWithin,
+  startEdgeAgent,
+  startEdgeCluster,
+} from '../support/edge-agents.ts';
 import type { ChiselServer } from '../support/edge-server/chisel-server.ts';
 import { type EdgeServer, startEdgeServer } from '../support/edge-server/edge-server.ts';
 import { requireTunnel, startChisel, tunnelOf } from '../support/edge-tunnel.ts';
@@ -16,8 +21,6 @@ import { isLong } from '../support/scale.ts';
 import { createSigner, type Signer } from '../support/signer.ts';
 
 const openWithin = { withinMs: 40_000, everyMs: 50 };
-/** What misses a member is told again after 30 s. */
-const spreadWithin = { withinMs: 60_000, everyMs: 50 };
 /** Of no host: RFC 5737. */
 const elsewhere = '203.0.113.7';
 

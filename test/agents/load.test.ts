@@ -15,8 +15,7 @@ import type { RawConnection } from '../support/raw-http.ts';
 import { scaled } from '../support/scale.ts';
 
 const mebibyte = 1_048_576;
-/** Far below a body that is gathered. */
-const maxGrowthBytes = 64 * mebibyte;
+const maxGrowthBytes = 32 * mebibyte;
 const bodyBytes = scaled(256, 1_024) * mebibyte;
 const streamCount = 1_000;
 const piece = Buffer.alloc(mebibyte / 4, 'p');

@@ -18,8 +18,7 @@ import { startTestCluster, type TestCluster } from '../support/test-cluster.ts';
 
 const mebibyte = 1_048_576;
 const bodyBytes = scaled(128, 1_024) * mebibyte;
-/** Far below a body that is gathered. */
-const maxGrowthBytes = 64 * mebibyte;
+const maxGrowthBytes = 32 * mebibyte;
 /** One member is made to miss it. */
 const env = { FLOTILLA_NODE_TIMEOUT: '5s' };
 const farContainer = { ...ttyContainer, id: 'f'.repeat(64), name: 'far' };

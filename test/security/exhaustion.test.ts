@@ -15,8 +15,7 @@ const slowHeads = scaled(200, 1_000);
 const badSignatures = scaled(2_000, 20_000);
 /** The headers' timeout of one minute, and as long again until it is looked at. */
 const slowHeadEndsWithinMs = 120_000;
-/** Some 20 KiB for each idle socket, and room for garbage that is not collected yet. */
-const maxGrowthBytes = scaled(96, 256) * 1_048_576;
+const maxGrowthBytes = scaled(64, 256) * 1_048_576;
 
 describe('exhaustion attacks', function () {
   this.timeout(scaled(60_000, 300_000));

@@ -8,6 +8,8 @@ import { freePort } from './free-port.ts';
 import { type RawAddress, type RawAnswer, type RawRequest, requestRaw } from './raw-http.ts';
 import { type SpawnedAgent, spawnAgent } from './spawn-agent.ts';
 
+/** What did not come to a member is sent again, at the latest after 30 s. */
+export const spreadWithin = { withinMs: 60_000, everyMs: 50 };
 export const testEdgeId = '7e2b0a0d-0f0e-4f0c-9a57-3f7c2d0b6c11';
 
 export interface EdgeAgentOptions {
