@@ -53,13 +53,11 @@ export function createSpread(needs: SpreadNeeds): Spread {
       store.merge(parseAssociation(await peer.exchange(JSON.stringify(store.current()), limited)));
       return { node: peer.nodeName, outcome: 'done' };
     } catch (error) {
-      // The next round tries again; `flotilla keys forget` shows the outcome to whoever asked for it.
+      // It is tried again; `flotilla keys forget` shows the outcome to whoever asked for it.
       log.debug('association not exchanged', { node: peer.nodeName, reason: reasonOf(error) });
       return { node: peer.nodeName, outcome: 'unreachable' };
     }
   };
-  const withPeers = (peers: readonly SpreadPeer[], signal: AbortSignal): Promise<readonly SpreadOutcome[]> =>
-    Promise.all(peers.map((peer) => exchange(peer, signal)));
 
   const untilDone = async (peer: SpreadPeer, signal: AbortSignal): Promise<void> => {
     for (let delayMs = firstRetryMs; delayMs < exchangeIntervalMs; delayMs *= 2) {
@@ -98,7 +96,7 @@ export function createSpread(needs: SpreadNeeds): Spread {
       undo = [];
       return Promise.resolve();
     },
-    toAll: (signal) => withPeers(needs.peers(), signal),
+    toAll: (signal) => Promise.all(needs.peers().map((peer) => exchange(peer, signal))),
   };
 }
 
