@@ -44,7 +44,10 @@ export function createKeySpread(needs: KeySpreadNeeds): Startable {
       retryMs = isLost ? Math.min(2 * retryMs, roundIntervalMs) : firstRetryMs;
     },
     // Each exchange keeps its failure to itself.
-    onFailed: (error) => log.error('edge key round failed', { reason: reasonOf(error) }),
+    onFailed: (error) => {
+      log.error('edge key round failed', { reason: reasonOf(error) });
+      nextIn(roundIntervalMs);
+    },
   });
   let retryMs = firstRetryMs;
   let undo: readonly (() => void)[] = [];
